@@ -1,0 +1,46 @@
+namespace Comanche;
+
+/// <summary>
+/// Something that a reactor drives: a connection, a bench job, a veneer's volume.
+/// </summary>
+public unsafe interface IPoller
+{
+    /// <summary>Does what can be done without blocking; returns how much was done, 0 for nothing. Reactor thread only.</summary>
+    int Poll();
+
+    /// <summary>Readies for a sleep, as <see cref="IIoQueue.Arm"/> does. Reactor thread only.</summary>
+    long Arm(WaitSet* waitSet);
+}
+
+/// <summary>
+/// An owner thread that polls, arms and sleeps. Queues live on one: opened, used and closed by its thread.
+/// </summary>
+public interface IReactor
+{
+    /// <summary>Its name.</summary>
+    string Name { get; }
+
+    /// <summary>Whether the caller runs on it.</summary>
+    bool IsCurrent { get; }
+
+    /// <summary>Runs work on the reactor's thread, soon, in order of posting. Any thread; for set-up, it allocates.</summary>
+    void Post(Action work);
+
+    /// <summary>Adds a poller. Reactor thread only.</summary>
+    void Add(IPoller poller);
+
+    /// <summary>Takes a poller away; it is not called any more. Reactor thread only, also from within its own <see cref="IPoller.Poll"/>.</summary>
+    void Remove(IPoller poller);
+
+    /// <summary>Ends a sleep. Any thread; cheap where the reactor is awake.</summary>
+    void Wake();
+}
+
+/// <summary>
+/// What a managed component may ask of its host besides <see cref="IHost"/>: cast the host to this.
+/// </summary>
+public interface IReactorHost
+{
+    /// <summary>The reactor on which the component's own work is to run: the one that the stack file names, or the process's default one.</summary>
+    IReactor GetReactor();
+}
