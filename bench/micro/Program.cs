@@ -1,0 +1,10 @@
+using BenchmarkDotNet.Running;
+using Comanche.Micro;
+
+if (args is ["--quick", ..])
+{
+    Quick.Run();
+    return;
+}
+
+BenchmarkSwitcher.FromAssembly(typeof(Quick).Assembly).Run(args);
