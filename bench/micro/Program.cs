@@ -1,9 +1,9 @@
 using BenchmarkDotNet.Running;
 using Comanche.Micro;
 
-if (args is ["--quick", ..])
+if (args is ["--quick", .. var depths])
 {
-    Quick.Run();
+    Quick.Run(depths.Length == 0 ? [32, 1, 128] : [.. depths.Select(int.Parse)]);
     return;
 }
 

@@ -13,9 +13,9 @@ internal static class Quick
     private const double WarmUpSeconds = 0.3;
     private const long RoundIos = 400_000;
 
-    public static void Run()
+    public static void Run(int[] depths)
     {
-        foreach (var depth in (int[])[32, 1, 128])
+        foreach (var depth in depths)
         {
             var cases = new List<(string Name, int Layers, LayerStack Stack, List<double> Nanoseconds)>();
             foreach (var kind in Enum.GetValues<LayerKind>())
@@ -24,7 +24,7 @@ internal static class Quick
                 {
                     if (layers == 0 && kind != LayerKind.Single) continue;
                     var name = layers == 0 ? "null" : $"{kind.ToString().ToLowerInvariant()} x{layers}";
-                    cases.Add((name, layers, new LayerStack(kind, layers, depth), []));
+                    cases.Add((name, layers, new LayerStack(kind, layers, depth), new(Rounds)));
                 }
             }
 

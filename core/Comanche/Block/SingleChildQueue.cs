@@ -30,7 +30,7 @@ public abstract unsafe class SingleChildQueue(BlockDevice device, IIoQueue below
         for (var i = 0; i < count; i++) DescriptorSlab.MakeChild(children[i], batch[i]);
         Down(children, count);
         var taken = Below.Submit(children, count);
-        if (taken < count) Refused(children + taken, count - taken);
+        if (taken < count) Refuse(children + taken, count - taken);
         _slab.Take(count, taken);
         InFlight += taken;
         return taken;
@@ -47,6 +47,7 @@ public abstract unsafe class SingleChildQueue(BlockDevice device, IIoQueue below
             var parent = child->Parent;
             parent->Status = child->Status;
             completed[i] = parent;
+            child->Parent = null; // Free: no cancel finds it.
             _slab.Return(child);
         }
 
@@ -57,7 +58,6 @@ public abstract unsafe class SingleChildQueue(BlockDevice device, IIoQueue below
     /// <inheritdoc/>
     public override int Cancel(IoDescriptor* descriptor)
     {
-        // A free child keeps its last parent: the queue below knows that it is not in flight.
         var asked = 0;
         for (var i = 0; i < _slab.Capacity; i++)
             if (_slab[i]->Parent == descriptor) asked |= Below.Cancel(_slab[i]);
@@ -90,5 +90,11 @@ public abstract unsafe class SingleChildQueue(BlockDevice device, IIoQueue below
     {
         Below.Close();
         _slab.Dispose();
+    }
+
+    private void Refuse(IoDescriptor** children, int count)
+    {
+        Refused(children, count);
+        for (var i = 0; i < count; i++) children[i]->Parent = null;
     }
 }
