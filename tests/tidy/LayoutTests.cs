@@ -134,6 +134,6 @@ public sealed partial class LayoutTests
     [GeneratedRegex(@"\]\(([^)\s]+)\)")]
     private static partial Regex Link();
 
-    [GeneratedRegex("""\[Component\(\s*"([^"]+)",\s*"([^"]+)"""")]
+    [GeneratedRegex("\\[Component\\(\\s*\"([^\"]+)\",\\s*\"([^\"]+)\"")]
     private static partial Regex ComponentId();
 }
