@@ -62,7 +62,7 @@ public sealed partial class LayoutTests
     [Fact]
     public void Nothing_is_left_unfinished()
     {
-        string[] words = ["NotImplemented" + "Exception", "TO" + "DO", "FIX" + "ME", "HA" + "CK", "#region"];
+        string[] words = ["NotImplemented" + "Exception", "TO" + "DO", "FIX" + "ME", "HA" + "CK", "#reg" + "ion"];
         var found = from file in Sources()
                     from line in Tree.Lines(file).Index()
                     from word in words
