@@ -54,6 +54,9 @@ internal sealed class GptDisk
     /// <summary>Whether the device ends later than the table: it has grown.</summary>
     public bool HasGrown { get; private init; }
 
+    /// <summary>Whether block 0 is zero though there is a table.</summary>
+    public bool IsMbrLost { get; private init; }
+
     /// <summary>What people should know, without the device's name.</summary>
     public List<string> Warnings { get; } = [];
 
@@ -96,6 +99,7 @@ internal sealed class GptDisk
             PrimaryArrayLba = table.Header.ArrayLba,
             BackupArrayLba = agrees ? backup.Header!.ArrayLba : backup.Lba - arrayBlocks,
             HasGrown = hasGrown,
+            IsMbrLost = mbr == MbrState.Empty,
         };
         if (mbr == MbrState.Empty) disk.Warnings.Add("LBA 0: there is no protective MBR; repair: true writes it");
         if (mbr == MbrState.Hybrid) disk.Warnings.Add("LBA 0: a hybrid MBR; its other entries are not looked at");
@@ -129,6 +133,7 @@ internal sealed class GptDisk
             PrimaryArrayLba = arrayLba,
             BackupArrayLba = header.ArrayLba,
             HasGrown = backup.Lba != io.Volume.BlockCount - 1,
+            IsMbrLost = mbr == MbrState.Empty,
         };
         disk.Warnings.Add($"LBA 1: the primary table is lost: {primary.Problem}; the backup at LBA {backup.Lba} is used; repair: true restores it");
         return disk;

@@ -36,8 +36,15 @@ internal static class GptWriter
         WriteCopy(io, table, 1, last, 2);
     }
 
-    /// <summary>Writes a protective MBR where block 0 is zero.</summary>
-    public static void WriteMbr(SyncIo io)
+    /// <summary>Writes what is lost of a table, from what is left: the copy that does not count, and the protective MBR where block 0 is zero.</summary>
+    public static void Restore(SyncIo io, GptDisk disk, string name)
+    {
+        if (disk.IsMbrLost) WriteMbr(io);
+        if (disk.Table!.Header.MyLba == 1) WriteBackup(io, disk, disk.Table, name);
+        else WritePrimary(io, disk, disk.Table);
+    }
+
+    private static void WriteMbr(SyncIo io)
     {
         var block = new byte[io.Volume.BlockSize];
         ProtectiveMbr.Write(block, io.Volume.BlockCount);
@@ -51,11 +58,9 @@ internal static class GptWriter
         WritePrimary(io, disk, table);
     }
 
-    /// <summary>Writes the primary.</summary>
-    public static void WritePrimary(SyncIo io, GptDisk disk, GptTable table) => WriteCopy(io, table, 1, disk.BackupLba, disk.PrimaryArrayLba);
+    private static void WritePrimary(SyncIo io, GptDisk disk, GptTable table) => WriteCopy(io, table, 1, disk.BackupLba, disk.PrimaryArrayLba);
 
-    /// <summary>Writes the backup where it was.</summary>
-    public static void WriteBackup(SyncIo io, GptDisk disk, GptTable table, string name)
+    private static void WriteBackup(SyncIo io, GptDisk disk, GptTable table, string name)
     {
         if (disk.BackupArrayLba <= table.Header.LastUsableLba)
             throw new ComancheException($"{name}: there is no room for the backup's entry array at LBA {disk.BackupArrayLba}, "
@@ -63,26 +68,31 @@ internal static class GptWriter
         WriteCopy(io, table, disk.BackupLba, 1, disk.BackupArrayLba);
     }
 
-    /// <summary>Moves the backup to the end of a device that has grown, and gives the new blocks to the usable range.</summary>
-    public static void MoveBackup(SyncIo io, GptDisk disk)
+    /// <summary>Moves the backup to the end of a device that has grown, and gives the new blocks to the usable range; false where it has not grown enough.</summary>
+    public static bool MoveBackup(SyncIo io, GptDisk disk)
     {
         var table = disk.Table!.Clone();
         var (last, blocks) = (io.Volume.BlockCount - 1, GptCopy.BlocksOf(table.Header.ArrayBytes, io.Volume.BlockSize));
 
         // Grown by less than the array is long: the new array must not lie on the old copy, which counts until the primary is written.
         var arrayLba = last - blocks;
-        if (arrayLba <= disk.BackupLba) return;
+        if (arrayLba <= disk.BackupLba) return false;
         table.Header.LastUsableLba = arrayLba - 1;
         WriteCopy(io, table, last, 1, arrayLba);
         WriteCopy(io, table, 1, last, disk.PrimaryArrayLba);
 
         var block = new byte[io.Volume.BlockSize];
         io.Read(0, block);
-        ProtectiveMbr.SetLength(block, io.Volume.BlockCount);
-        io.Write(0, block);
+        if (ProtectiveMbr.Inspect(block) == MbrState.Protective)
+        {
+            ProtectiveMbr.SetLength(block, io.Volume.BlockCount);
+            io.Write(0, block);
+        }
+
         block.AsSpan().Clear();
         io.Write(disk.BackupLba, block);
         io.Flush();
+        return true;
     }
 
     private static void WriteCopy(SyncIo io, GptTable table, ulong lba, ulong otherLba, ulong arrayLba)

@@ -57,11 +57,15 @@ internal static class ProtectiveMbr
         block[SignatureAt + 1] = 0xAA;
     }
 
-    /// <summary>Sets the protective entry to a device of so many blocks and leaves the boot code as it is.</summary>
+    /// <summary>Sets the protective entry to a device of so many blocks and leaves the boot code and the other entries as they are.</summary>
     public static void SetLength(Span<byte> block, ulong blockCount)
     {
-        // Start: cylinder 0, head 0, sector 2. End: 0xFFFFFF, which says that the address does not fit. A length that does not fit is 0xFFFFFFFF.
         var entry = block.Slice(EntriesAt, EntryBytes);
+        for (var i = 0; i < 4; i++)
+            if (block[EntriesAt + i * EntryBytes + 4] == ProtectiveType)
+                entry = block.Slice(EntriesAt + i * EntryBytes, EntryBytes);
+
+        // Start: cylinder 0, head 0, sector 2. End: 0xFFFFFF, which says that the address does not fit. A length that does not fit is 0xFFFFFFFF.
         ReadOnlySpan<byte> addresses = [0x00, 0x00, 0x02, 0x00, ProtectiveType, 0xFF, 0xFF, 0xFF];
         addresses.CopyTo(entry);
         BinaryPrimitives.WriteUInt32LittleEndian(entry[8..], 1);
