@@ -43,11 +43,18 @@ public static unsafe partial class Sockets
     private const int ReuseAddress = 2;
     private const int SendBuffer = 7;
     private const int ReceiveBuffer = 8;
+    private const int KeepAlive = 9;
     private const int Tcp = 6;
     private const int TcpNoDelay = 1;
     private const int ConnectionRefused = 111;
     private const int NoEntry = 2;
     private const int Directory = 0x10000;
+    private const int CurrentFolder = -100;
+    private const int NoFollow = 0x100;
+    private const uint StatxType = 1;
+    private const int StatxModeOffset = 28; // stx_mode in struct statx
+    private const int TypeMask = 0xF000;
+    private const int TypeSocket = 0xC000;
     private const int ExclusiveNow = 2 | 4;
 
     /// <summary>Listens on a path, with this file mode. The path must not exist.</summary>
@@ -82,6 +89,15 @@ public static unsafe partial class Sockets
 
         // Everything else (a full backlog, no permission) leaves the possibility that it lives.
         return error is not (ConnectionRefused or NoEntry);
+    }
+
+    /// <summary>Whether a path names a socket.</summary>
+    public static bool IsSocket(string path)
+    {
+        var status = stackalloc byte[256];
+        int result;
+        fixed (byte* bytes = System.Text.Encoding.UTF8.GetBytes(path + '\0')) result = statx(CurrentFolder, bytes, NoFollow, StatxType, status);
+        return result == 0 && (*(ushort*)(status + StatxModeOffset) & TypeMask) == TypeSocket;
     }
 
     /// <summary>
@@ -137,10 +153,11 @@ public static unsafe partial class Sockets
         return socket >= 0 ? socket : -Marshal.GetLastSystemError();
     }
 
-    /// <summary>Sends small messages at once. For TCP sockets; does nothing on others.</summary>
+    /// <summary>Sends small messages at once, and finds out when a peer is gone without a word. For TCP sockets; does nothing on others.</summary>
     public static void SetNoDelay(int socket)
     {
         var yes = 1;
+        _ = setsockopt(socket, SocketLevel, KeepAlive, &yes, sizeof(int));
         _ = setsockopt(socket, Tcp, TcpNoDelay, &yes, sizeof(int));
     }
 
@@ -245,6 +262,7 @@ public static unsafe partial class Sockets
     [LibraryImport("libc")] private static partial int shutdown(int socket, int how);
     [LibraryImport("libc")] private static partial int fchmod(int descriptor, uint mode);
     [LibraryImport("libc")] private static partial int open(byte* path, int flags);
+    [LibraryImport("libc")] private static partial int statx(int folder, byte* path, int flags, uint mask, byte* status);
     [LibraryImport("libc")] private static partial int flock(int descriptor, int operation);
     [LibraryImport("libc")] private static partial int close(int descriptor);
     [LibraryImport("libc")] private static partial nint recv(int socket, byte* buffer, nuint length, int flags);
