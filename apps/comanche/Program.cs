@@ -1,0 +1,3 @@
+using Comanche.App;
+
+return CommandLine.Run(args);
