@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using Comanche.App.Commands;
 
@@ -76,6 +77,7 @@ internal static class CommandLine
             RunCommand.Make(), CheckCommand.Make(), BenchCommand.Make(), ComponentsCommand.Make(), DescribeCommand.Make(), SchemaCommand.Make(),
             DoctorCommand.Make(), CompletionCommand.Make(), Debug, Catalog.Folders,
         };
+        root.HelpName = "comanche";
         AddExamples(root);
         return root;
     }

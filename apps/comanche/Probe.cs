@@ -1,5 +1,6 @@
 using Comanche.Runtime.Composition;
 using Comanche.Runtime.Loading;
+using Comanche.Runtime;
 
 namespace Comanche.App;
 

@@ -9,7 +9,7 @@ internal static class Arguments
     /// <summary>A stack file; completes the YAML files and folders under what is typed.</summary>
     public static Argument<string> StackFile(string name = "FILE", string description = "The stack file")
     {
-        var argument = new Argument<string>(name) { Description = description };
+        var argument = new Argument<string>(name) { Description = description, HelpName = name };
         argument.CompletionSources.Add(Files);
         return argument;
     }

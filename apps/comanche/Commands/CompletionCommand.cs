@@ -7,7 +7,7 @@ internal static class CompletionCommand
 {
     private const string Bash = """
         _comanche() {
-    local word="${COMP_WORDS[COMP_CWORD]}" IFS=$'\n'
+            local word="${COMP_WORDS[COMP_CWORD]}" IFS=$'\n'
             COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" "[suggest:$COMP_POINT]" "$COMP_LINE" 2>/dev/null)" -- "$word"))
             [[ ${COMPREPLY[0]-} == */ ]] && compopt -o nospace
         }
@@ -35,7 +35,7 @@ internal static class CompletionCommand
 
     public static Command Make()
     {
-        var shell = new Argument<string>("SHELL") { Description = "bash, zsh or fish" };
+        var shell = new Argument<string>("SHELL") { HelpName = "SHELL", Description = "bash, zsh or fish" };
         shell.AcceptOnlyFromAmong("bash", "zsh", "fish");
         var command = new ExampleCommand(
             "completion", "Prints a script by which a shell completes commands, options, files and components.",

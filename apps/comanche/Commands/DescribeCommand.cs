@@ -14,7 +14,7 @@ internal static class DescribeCommand
 
     public static Command Make()
     {
-        var id = new Argument<string>("ID") { Description = "The component, like raid/stripe" };
+        var id = new Argument<string>("ID") { HelpName = "ID", Description = "The component, like raid/stripe" };
         id.CompletionSources.Add(context => Catalog.Open(context.ParseResult).Ids);
         var json = new Option<bool>("--json") { Description = "As JSON" };
         var command = new ExampleCommand(
