@@ -91,7 +91,7 @@ public sealed unsafe partial class NbdExport(IHost host, NbdOptions options) : C
     // From another thread: the reactor goes on polling the server, until it is done.
     private void StopThere(TimeSpan patience)
     {
-        using var stopped = new ManualResetEventSlim();
+        var stopped = new ManualResetEventSlim();
         var server = _server!;
         var reactor = _reactor!;
         reactor.Post(() => server.BeginStop(() =>
