@@ -1,13 +1,14 @@
 using Comanche.Header;
 
 // dotnet run --project eng/header -- native/comanche.h
-if (args.Length != 1)
+// dotnet run --project eng/header -- --contracts tests/conformance/contracts.txt
+if (args is not ([_] or ["--contracts", _]) || args[0] is "--help" or "-h")
 {
-    Console.Error.WriteLine("usage: Comanche.Header OUTPUT   (writes the C and C++ header of the contracts; '-' for standard output)");
+    Console.Error.WriteLine("usage: Comanche.Header HEADER             writes the C and C++ header of the contracts");
+    Console.Error.WriteLine("       Comanche.Header --contracts LIST   writes the list of UUIDs and shapes that a test holds");
     return 2;
 }
 
-var text = HeaderWriter.Write(ContractModel.Read(typeof(Comanche.IBase).Assembly));
-if (args[0] == "-") Console.Out.Write(text);
-else File.WriteAllText(args[0], text);
+var model = ContractModel.Read(typeof(Comanche.IBase).Assembly);
+File.WriteAllText(args[^1], args.Length == 1 ? HeaderWriter.Write(model) : ContractList.Write(model));
 return 0;
