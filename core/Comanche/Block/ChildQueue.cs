@@ -1,64 +1,85 @@
-using System.Runtime.InteropServices;
+using System.Runtime.CompilerServices;
 
 namespace Comanche;
 
 /// <summary>
-/// A queue of a layer that serves each descriptor (the parent) by one or more of its own (the children), on one or more queues below.
+/// A queue of a layer that serves each descriptor (the parent) by any number of its own (the children), on one or more queues below.
+/// A layer that needs exactly one child on one queue is better served by <see cref="SingleChildQueue"/>.
 /// </summary>
 /// <remarks>
 /// <para>The deriving queue says how many children a parent needs (<see cref="CountChildren"/>) and makes them (<see cref="MakeChildren"/>). The rest
 /// stands here: a parent is accepted only when all its children are reserved from the slab; children that a queue below refuses wait in a ring of
-/// that queue, and <see cref="Poll"/> submits them again; a parent is back when its last child is back.</para>
+/// that queue, and <see cref="Poll"/> submits them again; a parent is back when its last child is back, with the status of the first that failed.</para>
+/// <para>Two more things can be done. <see cref="Finish"/> may give a parent further children (<see cref="Continue"/>): a second step. And a layer may do
+/// I/O of its own, that serves no parent (<see cref="TakeOwn"/>, <see cref="OwnDone"/>); <see cref="IIoQueue.Close"/> waits for it.</para>
 /// <para>Invariants: slab free + waiting + below = slab capacity. Waiting children of queue q fit ring q, since a ring holds the whole slab.
-/// A parent's <see cref="IoDescriptor.Pending"/> is the number of its children that are not back.</para>
+/// A parent's <see cref="IoDescriptor.Pending"/> is the number of its children that are not back. While <see cref="Poll"/> returns nothing, nothing came back
+/// and nothing went down since it began, or it would have gone on: what was armed before it holds.</para>
+/// <para>A parent is never passed on, so its <see cref="IoDescriptor.Scratch"/> is the layer's from <see cref="CountChildren"/> to <see cref="Finish"/>, and a child's
+/// <see cref="IoDescriptor.Tag"/> from <see cref="TakeChild"/> to <see cref="ChildDone"/>.</para>
 /// <para>Owner thread only. Nothing is allocated after the constructor.</para>
 /// </remarks>
 public abstract unsafe class ChildQueue : IoQueue
 {
+    // Poll goes on while children come back but no parent is done: a parent with several steps over fast devices needs a few passes. The
+    // bound only keeps a layer whose own I/O never ends from holding its thread.
+    private const int MostPasses = 64;
+
     private readonly IIoQueue[] _below;
     private readonly DescriptorRing[] _waiting;
     private readonly DescriptorSlab _slab;
-    private readonly DescriptorRing _finished; // Parents that are done without a child, or whose last child came while there was no room.
+    private readonly DescriptorRing _finished; // Parents that are done without a child, or whose children ended by cancel or abandon.
+    private readonly bool _watchesChildren;
+    private readonly int _most; // The most children that a parent can have.
     private int _waitingTotal;
     private int _next; // The queue that is polled first, in turn, so that none starves another.
+    private int _own;
 
     /// <summary>Makes a queue over the queues below, which it owns and closes.</summary>
     /// <param name="device">The layer.</param>
-    /// <param name="below">The queues below.</param>
+    /// <param name="below">The queues below, at least one.</param>
     /// <param name="depth">The depth that was asked for.</param>
     /// <param name="children">How many children there are in all: at least as many as the largest parent needs.</param>
-    protected ChildQueue(BlockDevice device, IIoQueue[] below, uint depth, int children) : base(device, depth)
+    /// <param name="watchesChildren">Whether <see cref="ChildDone"/> is called for each child.</param>
+    protected ChildQueue(BlockDevice device, IIoQueue[] below, uint depth, int children, bool watchesChildren = false) : base(device, depth)
     {
         _below = below;
         _slab = new DescriptorSlab(children);
         _waiting = new DescriptorRing[below.Length];
         for (var i = 0; i < below.Length; i++) _waiting[i] = new DescriptorRing(children);
         _finished = new DescriptorRing(Depth);
+        _watchesChildren = watchesChildren;
+        _most = Math.Min(children, ushort.MaxValue);
     }
+
+    /// <summary>How many children can be taken now.</summary>
+    protected int FreeChildren => _slab.Available;
+
+    /// <summary>How many of the layer's own I/Os are not back.</summary>
+    protected int OwnInFlight => _own;
 
     /// <inheritdoc/>
     public sealed override int Submit(IoDescriptor** batch, int count)
     {
         if (IsAbandoned) return 0;
-        var room = Depth - InFlight;
-        if (count > room) count = room;
+        var room = Math.Min(count, Depth - InFlight);
         var taken = 0;
-        for (; taken < count; taken++)
+        for (; taken < room; taken++)
         {
             var parent = batch[taken];
             var children = CountChildren(parent);
+            if ((uint)(children - 1) >= (uint)_most)
+            {
+                FinishWithoutChildren(parent, children);
+                continue;
+            }
+
             if (children > _slab.Available) break;
+            MakeChildren(parent, children);
+
+            // Only now: a parent that was written to in small pieces is slow to copy.
             parent->Status = IoStatus.Success;
             parent->Pending = (ushort)children;
-            if (children == 0)
-            {
-                parent->Status = Finish(parent, parent->Status);
-                _finished.Push(parent);
-            }
-            else
-            {
-                MakeChildren(parent, children);
-            }
         }
 
         InFlight += taken;
@@ -69,26 +90,26 @@ public abstract unsafe class ChildQueue : IoQueue
     /// <inheritdoc/>
     public sealed override int Poll(IoDescriptor** completed, int capacity)
     {
-        if (_waitingTotal != 0) SubmitWaiting();
         var done = _finished.Count == 0 ? 0 : _finished.Pop(completed, capacity);
-        for (var turn = 0; turn < _below.Length && done < capacity; turn++)
+        for (var pass = 0; pass < MostPasses; pass++)
         {
-            var queue = _next;
-            if (++_next == _below.Length) _next = 0;
-
-            // The children come to where their parents go: a parent never comes before its last child.
-            var count = _below[queue].Poll(completed + done, capacity - done);
-            var from = completed + done;
-            for (var i = 0; i < count; i++)
+            var progress = _waitingTotal != 0 && SubmitWaiting() != 0;
+            for (var turn = 0; turn < _below.Length && done < capacity; turn++)
             {
-                var child = from[i];
-                var parent = child->Parent;
-                if (child->Status != IoStatus.Success && parent->Status == IoStatus.Success) parent->Status = child->Status;
-                _slab.Return(child);
-                if (--parent->Pending != 0) continue;
-                parent->Status = Finish(parent, parent->Status);
-                completed[done++] = parent;
+                var queue = _next;
+                if (++_next == _below.Length) _next = 0;
+
+                // The children come to where their parents go: a parent never comes before its last child.
+                var count = _below[queue].Poll(completed + done, capacity - done);
+                if (count == 0) continue;
+                progress = true;
+                done += TakeBack(completed + done, count);
             }
+
+            if (done == 0 && progress) continue;
+            // What came back made room below; what waits for it need not wait for the next call.
+            if (_waitingTotal != 0 && progress) SubmitWaiting();
+            break;
         }
 
         InFlight -= done;
@@ -98,12 +119,12 @@ public abstract unsafe class ChildQueue : IoQueue
     /// <inheritdoc/>
     public override int Cancel(IoDescriptor* descriptor)
     {
-        var asked = 0;
-        for (var i = 0; i < _slab.Capacity; i++)
+        if (descriptor->Pending == 0) return 0;
+        var asked = CancelWaiting(descriptor);
+        for (var i = 0; i < _slab.Capacity && descriptor->Pending != 0; i++)
         {
-            // A free child keeps its last parent, so a child counts only where that parent still waits for children.
             var child = _slab[i];
-            if (child->Parent != descriptor || descriptor->Pending == 0) continue;
+            if (child->Parent != descriptor) continue;
             foreach (var below in _below) asked |= below.Cancel(child);
         }
 
@@ -119,7 +140,10 @@ public abstract unsafe class ChildQueue : IoQueue
         return deadline;
     }
 
-    /// <summary>How many children a parent needs, at most 65535; 0 where it is done without any.</summary>
+    /// <summary>
+    /// How many children a parent needs, at most 65535 and at most the slab's capacity; 0 where it is done without any. Called anew for a parent
+    /// that was refused since too few children were free.
+    /// </summary>
     protected abstract int CountChildren(IoDescriptor* parent);
 
     /// <summary>
@@ -127,44 +151,94 @@ public abstract unsafe class ChildQueue : IoQueue
     /// </summary>
     protected abstract void MakeChildren(IoDescriptor* parent, int children);
 
-    /// <summary>Called when a parent is done, with the first failure of its children; returns the parent's status.</summary>
+    /// <summary>
+    /// Called when a parent is done, with the first failure of its children; returns the parent's status. Nothing is finished where this calls
+    /// <see cref="Continue"/>; it is called again after the further children.
+    /// </summary>
     protected virtual IoStatus Finish(IoDescriptor* parent, IoStatus status) => status;
 
-    /// <summary>Takes a child that is a copy of its parent.</summary>
+    /// <summary>Called for each child that is back, before its parent's <see cref="Finish"/>, if the constructor was told so.</summary>
+    protected virtual void ChildDone(IoDescriptor* child) { }
+
+    /// <summary>Called for each of the layer's own I/Os that is back. It may take and send others.</summary>
+    protected virtual void OwnDone(IoDescriptor* own) { }
+
+    /// <summary>
+    /// Takes a child of a parent: a copy of what is asked, in which <see cref="IoDescriptor.Tag"/> and <see cref="IoDescriptor.Scratch"/> are whatever was left there.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     protected IoDescriptor* TakeChild(IoDescriptor* parent)
     {
         var child = _slab.Take();
-        *child = *parent;
-        child->Parent = parent;
+        DescriptorSlab.MakeChild(child, parent);
         return child;
     }
 
+    /// <summary>Takes a descriptor for an I/O of the layer's own, all zero; the caller has looked at <see cref="FreeChildren"/>, and sends it.</summary>
+    protected IoDescriptor* TakeOwn()
+    {
+        var own = _slab.Take();
+        *own = default;
+        _own++;
+        return own;
+    }
+
+    /// <summary>
+    /// In <see cref="Finish"/>: gives the parent so many further children, which are then taken and sent; false where the queue is abandoned and the
+    /// parent must end. One child is free for certain, since the parent's last one is; for more the layer looks at <see cref="FreeChildren"/>.
+    /// Not for a parent that had no children. The layer sees to it that the steps have an end.
+    /// </summary>
+    protected bool Continue(IoDescriptor* parent, int children)
+    {
+        if (IsAbandoned) return false;
+        parent->Pending = (ushort)children;
+        return true;
+    }
+
     /// <summary>Puts a child in line for a queue below; a whole batch goes down at once afterwards.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     protected void Send(IoDescriptor* child, int queue)
     {
         _waiting[queue].Push(child);
         _waitingTotal++;
     }
 
+    /// <summary>Submits what is in line, as far as the queues below take it; returns how much they took. For own I/O that was sent outside of the calls that do this.</summary>
+    protected int SubmitWaiting()
+    {
+        if (IsAbandoned) return EndAllWaiting();
+        var submitted = 0;
+        for (var i = 0; i < _below.Length; i++)
+            if (_waiting[i].Count != 0) submitted += _waiting[i].SubmitTo(_below[i]);
+        _waitingTotal -= submitted;
+        return submitted;
+    }
+
     /// <inheritdoc/>
     protected override void OnAbandon()
     {
         foreach (var below in _below) below.Abandon();
+        EndAllWaiting();
+    }
 
-        // Children that never went down come back here, as if a queue below had aborted them.
-        foreach (var waiting in _waiting)
+    /// <summary>Waits for what is left of the layer's own I/O.</summary>
+    protected override void OnClosing()
+    {
+        const int Room = 64;
+        var back = stackalloc IoDescriptor*[Room];
+        var wait = new SpinWait();
+        while (_own != 0 && InFlight == 0)
         {
-            while (waiting.Count != 0)
+            var progress = _waitingTotal != 0 && SubmitWaiting() != 0;
+            foreach (var below in _below)
             {
-                var child = waiting.Pop();
-                var parent = child->Parent;
-                parent->Status = IoStatus.Aborted;
-                _slab.Return(child);
-                if (--parent->Pending == 0) _finished.Push(parent);
+                var count = below.Poll(back, Room);
+                TakeBack(back, count);
+                progress |= count != 0;
             }
-        }
 
-        _waitingTotal = 0;
+            if (!progress) wait.SpinOnce();
+        }
     }
 
     /// <inheritdoc/>
@@ -176,11 +250,100 @@ public abstract unsafe class ChildQueue : IoQueue
         _slab.Dispose();
     }
 
-    private void SubmitWaiting()
+    // Gives children back to the slab; parents that are done take their places. Returns how many those are.
+    private int TakeBack(IoDescriptor** descriptors, int count)
     {
-        for (var i = 0; i < _below.Length; i++)
+        var done = 0;
+        for (var i = 0; i < count; i++)
         {
-            if (_waiting[i].Count != 0) _waitingTotal -= _waiting[i].SubmitTo(_below[i]);
+            var child = descriptors[i];
+            var parent = child->Parent;
+            if (parent is null)
+            {
+                EndOwn(child);
+                continue;
+            }
+
+            if (child->Status != IoStatus.Success && parent->Status == IoStatus.Success) parent->Status = child->Status;
+            if (_watchesChildren) ChildDone(child);
+            Return(child);
+            if (--parent->Pending == 0 && IsFinished(parent)) descriptors[done++] = parent;
         }
+
+        return done;
+    }
+
+    private bool IsFinished(IoDescriptor* parent)
+    {
+        parent->Status = Finish(parent, parent->Status);
+        return parent->Pending == 0;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void FinishWithoutChildren(IoDescriptor* parent, int children)
+    {
+        // A parent that needs more children than there are would be refused for ever.
+        parent->Pending = 0;
+        parent->Status = Finish(parent, children == 0 ? IoStatus.Success : IoStatus.InvalidArgument);
+        _finished.Push(parent);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void EndOwn(IoDescriptor* own)
+    {
+        _own--;
+        OwnDone(own);
+        Return(own);
+    }
+
+    // A free child has no parent, so that nobody mistakes it for one in flight.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Return(IoDescriptor* child)
+    {
+        child->Parent = null;
+        _slab.Return(child);
+    }
+
+    // A child that waits comes back without having been below.
+    private void EndWaiting(IoDescriptor* child, IoStatus status)
+    {
+        _waitingTotal--;
+        child->Status = status;
+        var parent = child->Parent;
+        if (TakeBack(&child, 1) != 0) _finished.Push(parent);
+    }
+
+    // Children that never went down come back as if a queue below had aborted them.
+    private int EndAllWaiting()
+    {
+        var ended = 0;
+        foreach (var waiting in _waiting)
+        {
+            for (var left = waiting.Count; left != 0; left--, ended++) EndWaiting(waiting.Pop(), IoStatus.Aborted);
+        }
+
+        return ended;
+    }
+
+    private int CancelWaiting(IoDescriptor* parent)
+    {
+        var found = 0;
+        foreach (var waiting in _waiting)
+        {
+            for (var left = waiting.Count; left != 0; left--)
+            {
+                var child = waiting.Pop();
+                if (child->Parent != parent)
+                {
+                    waiting.Push(child);
+                    continue;
+                }
+
+                found = 1;
+                EndWaiting(child, IoStatus.Cancelled);
+            }
+        }
+
+        return found;
     }
 }

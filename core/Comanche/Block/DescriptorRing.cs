@@ -28,6 +28,12 @@ public sealed unsafe class DescriptorRing : IDisposable
     /// <summary>Adds a pointer; the caller knows that there is room.</summary>
     public void Push(IoDescriptor* descriptor) => _slots[_tail++ & _mask] = descriptor;
 
+    /// <summary>Adds pointers; the caller knows that there is room.</summary>
+    public void Push(IoDescriptor** descriptors, int count)
+    {
+        for (var i = 0; i < count; i++) _slots[_tail++ & _mask] = descriptors[i];
+    }
+
     /// <summary>Takes the oldest pointer; the caller knows that there is one.</summary>
     public IoDescriptor* Pop() => _slots[_head++ & _mask];
 

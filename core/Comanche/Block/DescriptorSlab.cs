@@ -47,6 +47,37 @@ public sealed unsafe class DescriptorSlab : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Return(IoDescriptor* descriptor) => _free[_available++] = descriptor;
 
+    /// <summary>
+    /// The free descriptors that will be taken last come first, as an array of this length: something to fill and submit as one batch.
+    /// The caller has looked at <see cref="Available"/>, and says with <see cref="Take(int, int)"/> how many of them are gone.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public IoDescriptor** Peek(int count) => _free + (_available - count);
+
+    /// <summary>Takes the first descriptors of the array that <see cref="Peek"/> gave.</summary>
+    /// <param name="count">The length of the array.</param>
+    /// <param name="taken">How many of them are taken.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Take(int count, int taken)
+    {
+        if (taken < count) Keep(_free + (_available - count), count, taken);
+        _available -= taken;
+    }
+
+    /// <summary>
+    /// Makes a descriptor the child of another: a copy of what is asked, without the submitter's own
+    /// (<see cref="IoDescriptor.Tag"/>, <see cref="IoDescriptor.Scratch"/>).
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void MakeChild(IoDescriptor* child, IoDescriptor* parent)
+    {
+        // The first half goes in one move and is not written to again, so that the layer below, which does the same soon after, loads it
+        // straight from the store buffer.
+        *(FirstHalf*)child = *(FirstHalf*)parent;
+        child->Parent = parent;
+        child->Auxiliary = parent->Auxiliary;
+    }
+
     /// <summary>Gives the memory back.</summary>
     public void Dispose()
     {
@@ -54,5 +85,18 @@ public sealed unsafe class DescriptorSlab : IDisposable
         NativeMemory.AlignedFree(_memory);
         _memory = null;
         _available = 0;
+    }
+
+    // What was peeked at but not taken moves down over what was taken: the stack has no holes.
+    private static void Keep(IoDescriptor** peeked, int count, int taken)
+    {
+        for (var i = taken; i < count; i++) peeked[i - taken] = peeked[i];
+    }
+
+    // Operation to buffer.
+    [StructLayout(LayoutKind.Sequential, Size = 32)]
+    private struct FirstHalf
+    {
+        private readonly ulong _first;
     }
 }

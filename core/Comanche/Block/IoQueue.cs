@@ -42,6 +42,7 @@ public abstract unsafe class IoQueue(BlockDevice device, uint depth) : IIoQueue
     public void Close()
     {
         if (_closed) return;
+        OnClosing();
         if (InFlight != 0) throw new ComancheException($"a queue was closed with {InFlight} descriptors in flight");
         _closed = true;
         OnClose();
@@ -57,6 +58,9 @@ public abstract unsafe class IoQueue(BlockDevice device, uint depth) : IIoQueue
 
     /// <summary>Ends what is in flight; called once. What lies below is abandoned here.</summary>
     protected abstract void OnAbandon();
+
+    /// <summary>Called by every close, before it is refused where descriptors are in flight; ends what the layer does on its own.</summary>
+    protected virtual void OnClosing() { }
 
     /// <summary>Gives back memory and closes the queues below; called once, with nothing in flight.</summary>
     protected abstract void OnClose();

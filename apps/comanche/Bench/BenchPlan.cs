@@ -1,0 +1,57 @@
+namespace Comanche.App.Bench;
+
+/// <summary>The order and kind of a load's I/Os, by fio's names.</summary>
+internal enum Pattern
+{
+    Read,
+    Write,
+    RandRead,
+    RandWrite,
+    Rw,
+    RandRw,
+}
+
+/// <summary>What a bench does. Sizes in bytes.</summary>
+internal sealed record BenchPlan
+{
+    public required Pattern Pattern { get; init; }
+
+    public required uint BlockBytes { get; init; }
+
+    public required int Depth { get; init; }
+
+    public required int Jobs { get; init; }
+
+    /// <summary>How long it runs; zero where <see cref="TotalBytes"/> ends it.</summary>
+    public required TimeSpan Runtime { get; init; }
+
+    /// <summary>What is run before measuring begins.</summary>
+    public required TimeSpan Ramp { get; init; }
+
+    /// <summary>How much each job moves; 0 where <see cref="Runtime"/> ends it.</summary>
+    public required ulong TotalBytes { get; init; }
+
+    /// <summary>The first byte of the range that is used.</summary>
+    public required ulong Offset { get; init; }
+
+    /// <summary>The length of that range, a multiple of <see cref="BlockBytes"/>.</summary>
+    public required ulong RangeBytes { get; init; }
+
+    /// <summary>The share of reads in a mixed load, 0 to 100.</summary>
+    public required int ReadPercent { get; init; }
+
+    public required ulong Seed { get; init; }
+
+    public bool Verify { get; init; }
+
+    public ulong Units => RangeBytes / BlockBytes;
+
+    public bool IsRandom => Pattern is Pattern.RandRead or Pattern.RandWrite or Pattern.RandRw;
+
+    public bool Writes => Pattern is not (Pattern.Read or Pattern.RandRead);
+
+    public bool Reads => Pattern is not (Pattern.Write or Pattern.RandWrite);
+
+    /// <summary>fio's word for the pattern.</summary>
+    public string PatternName => Pattern.ToString().ToLowerInvariant();
+}

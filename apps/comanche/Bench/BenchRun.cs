@@ -1,0 +1,191 @@
+using System.Diagnostics;
+using Comanche.App.Commands;
+using Comanche.Runtime.Composition;
+
+namespace Comanche.App.Bench;
+
+/// <summary>What the command line asks of a bench.</summary>
+internal sealed record BenchRequest
+{
+    public required CheckedStack Stack { get; init; }
+
+    public required string Device { get; init; }
+
+    public required Pattern Pattern { get; init; }
+
+    public required int ReadPercent { get; init; }
+
+    public required ulong BlockBytes { get; init; }
+
+    public required int Depth { get; init; }
+
+    public required int Jobs { get; init; }
+
+    public required TimeSpan? Runtime { get; init; }
+
+    public required TimeSpan? Ramp { get; init; }
+
+    public required ulong Size { get; init; }
+
+    public required ulong Offset { get; init; }
+
+    public required bool Verify { get; init; }
+
+    public required ulong Seed { get; init; }
+
+    public required bool Json { get; init; }
+
+    public required bool Layers { get; init; }
+
+    public required bool MayDestroy { get; init; }
+
+    /// <summary>The one device that no other stands on.</summary>
+    public static string TopOf(CheckedStack stack)
+    {
+        var stoodOn = stack.Devices.Where(d => !d.Definition.IsExport).SelectMany(d => d.Bindings.Select(b => b.Device)).ToHashSet();
+        var tops = stack.Devices.Where(d => !d.Definition.IsExport && !stoodOn.Contains(d)).Select(d => d.Name).Order(StringComparer.Ordinal).ToList();
+        if (tops.Count == 1) return tops[0];
+        throw new BadInputException($"comanche: {stack.File.Path} has several devices at the top: say which one, as {stack.File.Path}:{tops.FirstOrDefault() ?? "DEVICE"}"
+            + (tops.Count == 0 ? "" : $" (there are {string.Join(", ", tops)})"));
+    }
+}
+
+/// <summary>Composes the part of a stack that a device needs, loads it, reports.</summary>
+internal static unsafe class BenchRun
+{
+    private static readonly TimeSpan DefaultRuntime = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan DefaultRamp = TimeSpan.FromMilliseconds(250); // The JIT has compiled and recompiled the loop by then.
+
+    // Buffers of one job beyond this are a slip of the keyboard.
+    private const ulong MaxBufferBytes = 1UL << 30;
+
+    public static int Run(BenchRequest request)
+    {
+        var chosen = request.Stack.Find(request.Device);
+        if (chosen is null || chosen.Definition.IsExport)
+        {
+            var names = request.Stack.Devices.Where(d => !d.Definition.IsExport).Select(d => d.Name);
+            throw new BadInputException($"comanche: {request.Stack.File.Path} has no device '{request.Device}'{Comanche.Runtime.Loading.Spelling.Suggest(request.Device, names)}");
+        }
+
+        using var stackLock = StackLock.Take(request.Stack.File.Path);
+        using var process = new StackProcess(TextLog.Make(LogLevel.Warning)) { MeasuresLayers = request.Layers };
+        using var running = RunningStack.Start(request.Stack, process, new ComposeOptions { Only = request.Device, WithExports = false });
+        var target = running.Find(request.Device)!;
+        if (target.Device is not { } device) throw new BadInputException($"comanche: '{request.Device}' is no block device");
+        var plan = Plan(request, device);
+        if (plan.Writes) GuardData(request, device, target.Host);
+        var report = plan.Verify
+            ? Drive(request, process, plan, running, i => new VerifyJob(device, target.Host, plan, i), j => j.Run, j => j.Stop, j => j.Progress,
+                j => (j.Reads, j.Writes, j.Elapsed, 0, j.Failure))
+            : Drive(request, process, plan, running, i => new BenchJob(device, target.Host, plan, i), j => j.Run, j => j.Stop, j => j.Progress,
+                j => (j.Reads, j.Writes, j.Elapsed, j.AllocatedBytes, j.Failure));
+        running.Stop();
+        if (request.Json) Console.WriteLine(report.ToJson().ToJsonString(DescribeCommand.Indented));
+        else report.Print(Console.Out);
+        if (report.Failure is null) return ExitCode.Success;
+        Console.Error.WriteLine($"comanche: {request.Device}: {report.Failure}");
+        return ExitCode.Failed;
+    }
+
+    private static BenchPlan Plan(BenchRequest request, IBlockDevice device)
+    {
+        VolumeInfo volume;
+        device.GetVolumeInfo(&volume);
+        var block = request.BlockBytes;
+        if (block == 0 || block % volume.BlockSize != 0) throw Bad($"--bs {new ByteSize(block)} is not a multiple of the block size, {volume.BlockSize}");
+        if (block / volume.BlockSize > volume.MaxTransferBlocks)
+            throw Bad($"--bs {new ByteSize(block)} is more than the device moves at once, {new ByteSize((ulong)volume.MaxTransferBlocks * volume.BlockSize)}");
+        if (block * (ulong)request.Depth > MaxBufferBytes) throw Bad($"--bs × --iodepth is more than {new ByteSize(MaxBufferBytes)} of buffers for each job");
+        if (request.Offset % volume.BlockSize != 0) throw Bad($"--offset {new ByteSize(request.Offset)} is not a multiple of the block size, {volume.BlockSize}");
+        if (request.Offset >= volume.ByteLength || volume.ByteLength - request.Offset < block) throw Bad($"nothing of the volume ({volume.ByteLength} bytes) is left from --offset on");
+        var range = volume.ByteLength - request.Offset;
+        if (request.Size > range) throw Bad($"--size {new ByteSize(request.Size)} is more than the {range} bytes there are");
+        if (request.Size != 0) range = request.Size;
+        range -= range % block;
+        if (range == 0) throw Bad("--size is less than --bs");
+        if (request.Verify && request.Pattern is Pattern.Rw or Pattern.RandRw) throw Bad("--verify goes with read, write, randread and randwrite");
+        if (request.Verify && range / block < (ulong)request.Jobs) throw Bad("--verify needs at least one unit for each job");
+        var isTimed = request.Runtime is not null || (request.Size == 0 && !request.Verify);
+        return new BenchPlan
+        {
+            Pattern = request.Pattern, BlockBytes = (uint)block, Depth = request.Depth, Jobs = request.Jobs,
+            Runtime = isTimed ? request.Runtime ?? DefaultRuntime : TimeSpan.Zero,
+            Ramp = request.Ramp ?? (isTimed ? DefaultRamp : TimeSpan.Zero),
+            TotalBytes = isTimed || request.Verify ? 0 : range,
+            Offset = request.Offset, RangeBytes = range, ReadPercent = request.ReadPercent, Seed = request.Seed, Verify = request.Verify,
+        };
+    }
+
+    private static void GuardData(BenchRequest request, IBlockDevice device, IHost host)
+    {
+        VolumeInfo volume;
+        device.GetVolumeInfo(&volume);
+        if (volume.Has(VolumeCapabilities.ReadOnly)) throw Bad($"'{request.Device}' is read-only; --rw {request.Pattern.ToString().ToLowerInvariant()} can't be done");
+        if (!request.MayDestroy && DataGuard.FindData(device, host, request.Device) is { } found)
+            throw Bad($"'{request.Device}' is not empty: {found}. A bench that writes destroys it; --yes-destroy says that this is meant");
+    }
+
+    private static BenchReport Drive<T>(
+        BenchRequest request, StackProcess process, BenchPlan plan, RunningStack running, Func<int, T> make, Func<T, Action> body, Func<T, Action> stop,
+        Func<T, (ulong Read, ulong Written)> progress,
+        Func<T, (LatencyHistogram Reads, LatencyHistogram Writes, TimeSpan Elapsed, long Allocated, string? Failure)> outcome)
+        where T : IDisposable
+    {
+        var jobs = Enumerable.Range(0, plan.Jobs).Select(make).ToList();
+        var threads = jobs.Select((job, i) => new Thread(() => body(job)()) { Name = $"bench-{i}", IsBackground = true }).ToList();
+        using var signals = new StopSignals(() => jobs.ForEach(j => stop(j)()));
+        var at = DateTimeOffset.Now;
+        var cpu = Environment.CpuUsage;
+        var clock = Stopwatch.StartNew();
+        threads.ForEach(t => t.Start());
+        Watch(request, plan, threads, clock, () => jobs.Select(progress).Aggregate((a, b) => (a.Read + b.Read, a.Written + b.Written)));
+        var used = (User: Environment.CpuUsage.UserTime - cpu.UserTime, System: Environment.CpuUsage.PrivilegedTime - cpu.PrivilegedTime);
+        var wall = clock.Elapsed;
+        var outcomes = jobs.Select(outcome).ToList();
+        var reads = new LatencyHistogram();
+        var writes = new LatencyHistogram();
+        foreach (var o in outcomes)
+        {
+            reads.Add(o.Reads);
+            writes.Add(o.Writes);
+        }
+
+        var report = new BenchReport(plan, request.Device, at)
+        {
+            Reads = reads, Writes = writes, Elapsed = outcomes.Max(o => o.Elapsed), AllocatedBytes = outcomes.Sum(o => o.Allocated),
+            UserPercent = used.User / wall * 100 / plan.Jobs, SystemPercent = used.System / wall * 100 / plan.Jobs,
+            Failure = outcomes.Select(o => o.Failure).FirstOrDefault(f => f is not null),
+            Layers = request.Layers ? process.MeasureLayers(running) : [],
+        };
+        jobs.ForEach(j => j.Dispose());
+        return report;
+    }
+
+    // Waits for the jobs; on a terminal, with a line of progress. It goes to standard error, so that results can be piped.
+    private static void Watch(BenchRequest request, BenchPlan plan, List<Thread> threads, Stopwatch clock, Func<(ulong Read, ulong Written)> progress)
+    {
+        var isShown = !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
+        var total = (plan.Ramp + plan.Runtime).TotalSeconds;
+        var goal = plan.TotalBytes * (ulong)plan.Jobs;
+        var before = (Bytes: 0UL, Time: 0.0);
+        foreach (var thread in threads)
+        {
+            while (!thread.Join(isShown ? 250 : 60_000))
+            {
+                if (!isShown) continue;
+                var (read, written) = progress();
+                var now = clock.Elapsed.TotalSeconds;
+                var bytes = read + written;
+                var rate = (bytes - before.Bytes) / Math.Max(now - before.Time, 1e-3);
+                var done = plan.Runtime > TimeSpan.Zero ? now / total : goal == 0 ? 0 : (double)bytes / goal;
+                Console.Error.Write($"\r\e[K{request.Device} {plan.PatternName} {Math.Min(done, 1) * 100:F0} %  {rate / plan.BlockBytes:N0} IOPS  {Terminal.Size((ulong)rate)}/s  {now:F0} s");
+                before = (bytes, now);
+            }
+        }
+
+        if (isShown) Console.Error.Write("\r\e[K");
+    }
+
+    private static BadInputException Bad(string message) => new($"comanche: {message}");
+}

@@ -1,0 +1,56 @@
+using System.CommandLine;
+using Comanche.Runtime.Composition;
+using Comanche.Runtime.Loading;
+
+namespace Comanche.App;
+
+/// <summary>Where the commands get components and stacks from.</summary>
+internal static class Catalog
+{
+    /// <summary>More folders of components.</summary>
+    public static readonly Option<string[]> Folders = new("--components")
+    {
+        Description = "Another folder of components (.dll, .so); may be given more than once, and COMANCHE_COMPONENTS lists more of them",
+        HelpName = "DIR", Recursive = true, DefaultValueFactory = _ => [],
+    };
+
+    /// <summary>The components beside the program, and those of the folders that were asked for.</summary>
+    public static ComponentCatalog Open(ParseResult result)
+    {
+        var catalog = new ComponentCatalog();
+        var own = Path.Combine(AppContext.BaseDirectory, "components");
+        if (Directory.Exists(own)) catalog.AddFolder(own, Native);
+        var environment = Environment.GetEnvironmentVariable("COMANCHE_COMPONENTS")?.Split(':', StringSplitOptions.RemoveEmptyEntries) ?? [];
+        foreach (var folder in environment.Concat(result.GetValue(Folders) ?? []))
+        {
+            if (!Directory.Exists(folder)) throw new BadInputException($"comanche: {folder}: there is no such folder of components");
+            catalog.AddFolder(folder, Native);
+        }
+
+        foreach (var problem in catalog.Problems) Console.Error.WriteLine($"warning: {problem}");
+        return catalog;
+    }
+
+    /// <summary>Reads and checks a stack file; its problems go to standard error. Throws where it can't be composed.</summary>
+    public static CheckedStack Check(string file, ComponentCatalog catalog)
+    {
+        StackFile stack;
+        try
+        {
+            stack = StackFile.Load(file);
+        }
+        catch (ComancheException e)
+        {
+            throw new BadInputException(e.Message);
+        }
+
+        var result = StackChecker.Check(stack, catalog);
+        var lines = string.Join(Environment.NewLine, result.Problems);
+        if (!result.IsGood) throw new BadInputException(lines);
+        if (lines.Length != 0) Console.Error.WriteLine(lines);
+        return result;
+    }
+
+    // Set where native libraries can be loaded.
+    private static INativeLoader? Native => null;
+}

@@ -1,0 +1,6 @@
+using System.Runtime.Versioning;
+using Comanche.App;
+
+[assembly: SupportedOSPlatform("linux")]
+
+return CommandLine.Run(args);

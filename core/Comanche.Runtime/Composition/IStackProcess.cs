@@ -1,0 +1,23 @@
+namespace Comanche.Runtime.Composition;
+
+/// <summary>What the composer needs of the process that a stack lives in.</summary>
+public interface IStackProcess
+{
+    /// <summary>Starts a reactor that the stack file defines. Throws <see cref="ComancheException"/> where it can't be had.</summary>
+    void AddReactor(StackReactor reactor);
+
+    /// <summary>Makes the host of one component.</summary>
+    /// <param name="name">The component's name in the stack.</param>
+    /// <param name="flags">What the stack asks of it.</param>
+    /// <param name="reactor">The reactor that it names, or null for the default one.</param>
+    IHost CreateHost(string name, HostFlags flags, string? reactor);
+
+    /// <summary>
+    /// Puts an edge in front of a device: where its contract is checked, read-only enforced and its I/O counted. The edge takes over the
+    /// component's one count and is what others bind to. Answers the component itself where it is no block device.
+    /// </summary>
+    IBase Wrap(string name, IBase component, IHost host, HostFlags flags);
+
+    /// <summary>The text that a component in another language left behind for the failing call that it just returned from; null where it left none.</summary>
+    string? TakeFailure(IHost host);
+}

@@ -1,0 +1,234 @@
+using System.Runtime.InteropServices;
+
+namespace Comanche.Runtime.Composition;
+
+/// <summary>A device or an export that lives.</summary>
+/// <param name="Definition">What the stack file says of it.</param>
+/// <param name="Host">What it uses of the process.</param>
+/// <param name="Component">The component, or the edge in front of it.</param>
+public sealed record RunningDevice(CheckedDevice Definition, IHost Host, IBase Component)
+{
+    /// <summary>Its name.</summary>
+    public string Name => Definition.Name;
+
+    /// <summary>It as a block device, or null where it is none.</summary>
+    public IBlockDevice? Device { get; } = Component.Query<IBlockDevice>();
+
+    /// <summary>Whether it is started. Set-up thread only.</summary>
+    public bool IsStarted { get; internal set; }
+}
+
+/// <summary>What of a stack is to be started, and how.</summary>
+public sealed record ComposeOptions
+{
+    /// <summary>Only this device and what it stands on; null for everything.</summary>
+    public string? Only { get; init; }
+
+    /// <summary>Whether nothing may be changed: every component is asked to be read-only.</summary>
+    public bool ReadOnly { get; init; }
+
+    /// <summary>Whether exports are started too.</summary>
+    public bool WithExports { get; init; } = true;
+}
+
+/// <summary>
+/// A stack that lives: made, bound and started bottom-up, exports last; stopped top-down, exports first.
+/// </summary>
+/// <remarks>
+/// One thread at a time, the one that composed it. Each component's count is owned here; edges and bindings hold counts of their own, so that the
+/// last release closes a component after everything above it is gone.
+/// </remarks>
+public sealed class RunningStack : IDisposable
+{
+    private readonly IStackProcess _process;
+    private readonly List<RunningDevice> _devices = []; // Bottom-up; exports last.
+
+    private RunningStack(CheckedStack stack, IStackProcess process)
+    {
+        Stack = stack;
+        _process = process;
+    }
+
+    /// <summary>The checked file that it was made of.</summary>
+    public CheckedStack Stack { get; }
+
+    /// <summary>What lives, in the order in which it was started.</summary>
+    public IReadOnlyList<RunningDevice> Devices => _devices;
+
+    /// <summary>
+    /// Composes a stack. Where anything fails, what was started is stopped again, and the <see cref="ComancheException"/> says the device's place in the file.
+    /// </summary>
+    public static RunningStack Start(CheckedStack stack, IStackProcess process, ComposeOptions options)
+    {
+        if (!stack.IsGood) throw new ComancheException($"{stack.Problems.First(p => !p.IsWarning)}");
+        var running = new RunningStack(stack, process);
+        try
+        {
+            foreach (var reactor in stack.File.Reactors) process.AddReactor(reactor);
+            foreach (var device in Chosen(stack, options)) running.Make(device, options);
+            foreach (var device in running._devices) running.StartOne(device);
+            return running;
+        }
+        catch
+        {
+            running.TearDown([]);
+            throw;
+        }
+    }
+
+    /// <summary>Finds what lives by its name.</summary>
+    public RunningDevice? Find(string name) => _devices.FirstOrDefault(d => d.Name == name);
+
+    /// <summary>
+    /// Stops the exports, which drain what their clients have in flight, and makes everything that was written durable. The devices stay started;
+    /// <see cref="Resume"/> starts the exports again.
+    /// </summary>
+    public void Quiesce()
+    {
+        var failures = new List<string>();
+        StopExports(failures);
+        Flush(failures);
+        ThrowIf(failures);
+    }
+
+    /// <summary>Starts the exports that <see cref="Quiesce"/> stopped.</summary>
+    public void Resume()
+    {
+        foreach (var device in _devices)
+            if (device.Definition.Definition.IsExport)
+                StartOne(device);
+    }
+
+    /// <summary>
+    /// Ends the stack: exports stop and drain, what was written is flushed, devices stop top-down and are closed. Everything is tried; what failed is
+    /// said in one <see cref="ComancheException"/> at the end.
+    /// </summary>
+    public void Stop()
+    {
+        var failures = new List<string>();
+        StopExports(failures);
+        Flush(failures);
+        TearDown(failures);
+        ThrowIf(failures);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => TearDown([]);
+
+    private static List<CheckedDevice> Chosen(CheckedStack stack, ComposeOptions options)
+    {
+        if (options.Only is not { } only) return [.. stack.Devices.Where(d => options.WithExports || !d.Definition.IsExport)];
+        var wanted = new HashSet<CheckedDevice>();
+        var open = new Stack<CheckedDevice>();
+        open.Push(stack.Find(only) ?? throw new ComancheException($"{stack.File.Path}: there is no device '{only}'"));
+        while (open.TryPop(out var device))
+        {
+            if (!wanted.Add(device)) continue;
+            foreach (var (_, below, _) in device.Bindings) open.Push(below);
+        }
+
+        return [.. stack.Devices.Where(wanted.Contains)];
+    }
+
+    private void Make(CheckedDevice device, ComposeOptions options)
+    {
+        var flags = device.Definition.IsReadOnly || options.ReadOnly ? HostFlags.ReadOnly : HostFlags.None;
+        var host = _process.CreateHost(device.Name, flags, device.Definition.Reactor);
+        Guard(device, host, () =>
+        {
+            var component = device.Kind!.Create(host, device.Options);
+            try
+            {
+                foreach (var (role, below, _) in device.Bindings) component.Bind(Find(below.Name)!.Component, role);
+                _devices.Add(new RunningDevice(device, host, _process.Wrap(device.Name, component, host, flags)));
+            }
+            catch
+            {
+                component.Release();
+                NativeObject.FinalRelease(component);
+                throw;
+            }
+        });
+    }
+
+    private void StartOne(RunningDevice device)
+    {
+        if (device.IsStarted) return;
+        Guard(device.Definition, device.Host, device.Component.Start);
+        device.IsStarted = true;
+    }
+
+    private void StopExports(List<string> failures)
+    {
+        for (var i = _devices.Count - 1; i >= 0; i--)
+            if (_devices[i].Definition.Definition.IsExport)
+                StopOne(_devices[i], failures);
+    }
+
+    private void StopOne(RunningDevice device, List<string> failures)
+    {
+        if (!device.IsStarted) return;
+        Try(device, failures, device.Component.Stop);
+        device.IsStarted = false;
+    }
+
+    // A flush at the top reaches everything below; what is stood on needs none of its own.
+    private void Flush(List<string> failures)
+    {
+        foreach (var device in _devices)
+        {
+            var isStoodOn = _devices.Any(user => !user.Definition.Definition.IsExport && user.Definition.Bindings.Any(b => b.Device == device.Definition));
+            if (isStoodOn || !device.IsStarted || device.Device is not { } volume) continue;
+            Try(device, failures, () =>
+            {
+                using var io = new SyncIo(volume, device.Host, device.Name);
+                if (!io.Volume.Has(VolumeCapabilities.ReadOnly)) io.Flush();
+            });
+        }
+    }
+
+    private void TearDown(List<string> failures)
+    {
+        for (var i = _devices.Count - 1; i >= 0; i--) StopOne(_devices[i], failures);
+        for (var i = _devices.Count - 1; i >= 0; i--)
+        {
+            var component = _devices[i].Component;
+            Try(_devices[i], failures, () => component.Release());
+            NativeObject.FinalRelease(component);
+        }
+
+        _devices.Clear();
+    }
+
+    private void Try(RunningDevice device, List<string> failures, Action action)
+    {
+        try
+        {
+            Guard(device.Definition, device.Host, action);
+        }
+        catch (ComancheException e)
+        {
+            failures.Add(e.Message);
+        }
+    }
+
+    // Whatever a component throws becomes one line that names the device and its place.
+    private void Guard(CheckedDevice device, IHost host, Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            var text = e is ComancheException ? e.Message : _process.TakeFailure(host) ?? (e is COMException ? $"failed with HRESULT 0x{e.HResult:X8}" : e.Message);
+            var named = text.StartsWith($"{device.Name}: ", StringComparison.Ordinal) ? text : $"{device.Name}: {text}";
+            throw new ComancheException($"{device.Definition.At}: error: {named}", e);
+        }
+    }
+
+    private static void ThrowIf(List<string> failures)
+    {
+        if (failures.Count != 0) throw new ComancheException(string.Join(Environment.NewLine, failures));
+    }
+}
