@@ -1,0 +1,123 @@
+using System.Runtime.InteropServices.Marshalling;
+
+namespace Comanche.Runtime;
+
+/// <summary>
+/// What a parent or an application is given instead of a device: it forwards everything, holds <c>readonly</c>, and puts checks, counters and clocks around
+/// the queues that are opened through it.
+/// </summary>
+/// <remarks>
+/// An edge has a count of its own, born as one; it retains its device and releases it when that count ends. Start and stop pass through, so a device may be
+/// started by either. Every other interface of the device is reached by <see cref="Query"/>, unwatched.
+/// </remarks>
+[GeneratedComClass]
+public sealed unsafe partial class Edge : IBlockDevice
+{
+    private readonly ComancheProcess _process;
+    private readonly IBlockDevice _device;
+    private readonly EdgeOptions _options;
+    private int _count = 1;
+    private int _openQueues;
+
+    internal Edge(ComancheProcess process, string name, IBlockDevice device, EdgeOptions options)
+    {
+        _process = process;
+        _device = device;
+        _options = options;
+        Name = name;
+        device.Retain();
+    }
+
+    /// <summary>The device's name.</summary>
+    public string Name { get; }
+
+    /// <summary>The device behind the edge.</summary>
+    public IBlockDevice Device => _device;
+
+    /// <summary>What the edge does.</summary>
+    public EdgeOptions Options => _options;
+
+    /// <summary>How many queues are open that this edge watches.</summary>
+    public int OpenQueues => Volatile.Read(ref _openQueues);
+
+    /// <inheritdoc/>
+    public IBase? Query(in Guid interfaceId) => ComponentModel.Implements(this, interfaceId) ? this : _device.Query(interfaceId);
+
+    /// <inheritdoc/>
+    public uint Retain() => (uint)Interlocked.Increment(ref _count);
+
+    /// <inheritdoc/>
+    public uint Release()
+    {
+        var left = Interlocked.Decrement(ref _count);
+        if (left < 0) throw new ComancheException($"{Name}: released more often than retained");
+        if (left == 0) _device.Release();
+        return (uint)left;
+    }
+
+    /// <inheritdoc/>
+    public void Bind(IBase component, string role) => _device.Bind(component, role);
+
+    /// <inheritdoc/>
+    public void Unbind() => _device.Unbind();
+
+    /// <inheritdoc/>
+    public void Start() => _device.Start();
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+        if (OpenQueues != 0) throw new ComancheException($"{Name}: stopped with {OpenQueues} open queues");
+        _device.Stop();
+    }
+
+    /// <inheritdoc/>
+    public uint GetVersion() => _device.GetVersion();
+
+    /// <inheritdoc/>
+    public void GetVolumeInfo(VolumeInfo* info)
+    {
+        _device.GetVolumeInfo(info);
+        if (_options.ReadOnly) info->Capabilities |= VolumeCapabilities.ReadOnly;
+    }
+
+    /// <inheritdoc/>
+    public IIoQueue OpenQueue(QueueOptions* options) => _device.OpenQueue(options);
+
+    internal void QueueOpened() => Interlocked.Increment(ref _openQueues);
+
+    internal void QueueClosed() => Interlocked.Decrement(ref _openQueues);
+
+    /// <inheritdoc/>
+    public ulong GetEventNumber() => _device.GetEventNumber();
+
+    /// <inheritdoc/>
+    public void GetHealth(DeviceHealth* health) => _device.GetHealth(health);
+
+    /// <inheritdoc/>
+    public IoBuffer AllocateIoBuffer(nuint size, uint alignment, int numaNode) => _device.AllocateIoBuffer(size, alignment, numaNode);
+
+    /// <inheritdoc/>
+    public void ReallocateIoBuffer(IoBuffer buffer, nuint size, uint alignment) => _device.ReallocateIoBuffer(buffer, size, alignment);
+
+    /// <inheritdoc/>
+    public void FreeIoBuffer(IoBuffer buffer) => _device.FreeIoBuffer(buffer);
+
+    /// <inheritdoc/>
+    public IoBuffer RegisterMemory(void* address, nuint length) => _device.RegisterMemory(address, length);
+
+    /// <inheritdoc/>
+    public void UnregisterMemory(IoBuffer buffer) => _device.UnregisterMemory(buffer);
+
+    /// <inheritdoc/>
+    public void GetBufferInfo(IoBuffer buffer, IoBufferInfo* info) => _device.GetBufferInfo(buffer, info);
+
+    /// <inheritdoc/>
+    public int Translate(void* address, nuint length, MemoryRun* runs, int capacity) => _device.Translate(address, length, runs, capacity);
+
+    /// <inheritdoc/>
+    public int GetRegions(MemoryRegion* regions, int capacity) => _device.GetRegions(regions, capacity);
+
+    /// <inheritdoc/>
+    public ulong* GetGeneration() => _device.GetGeneration();
+}
