@@ -21,8 +21,8 @@ public abstract class Component : IBase
     /// <summary>What this component may use of its process.</summary>
     protected IHost Host { get; }
 
-    /// <summary>Its name in the stack.</summary>
-    protected string Name { get; }
+    /// <summary>Its name in the stack. Public so that a composite can name its members in messages.</summary>
+    public string Name { get; }
 
     /// <summary>Whether it is started.</summary>
     protected bool IsStarted => Volatile.Read(ref _started);
