@@ -38,6 +38,7 @@ internal sealed unsafe class GptTestDisk : IDisposable
 
     public byte[] Read(ulong lba, int blocks = 1)
     {
+        if (lba > Blocks || (ulong)blocks > Blocks - lba) throw new ComancheException($"LBA {lba} is not on the disk");
         var bytes = new byte[blocks * BlockSize];
         _io.Read(lba, bytes);
         return bytes;
@@ -87,14 +88,14 @@ internal sealed unsafe class GptTestDisk : IDisposable
         BinaryPrimitives.WriteUInt32LittleEndian(block.AsSpan(16), Crc32.HashToUInt32(block.AsSpan(0, (int)size)));
     }
 
-    public GptDevice Start(GptOptions options, HostFlags flags = HostFlags.None, ulong seed = 1)
+    public GptDevice Start(GptOptions options, HostFlags flags = HostFlags.None, ulong seed = 1, IBlockDevice? on = null)
     {
         var host = new TestHost("volume", seed) { Memory = _memory, Flags = flags };
         Log = host.Lines;
         var device = new GptDevice(host, options);
         try
         {
-            device.Bind(_device, "");
+            device.Bind(on ?? _device, "");
             device.Start();
         }
         catch
