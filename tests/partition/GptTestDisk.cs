@@ -9,6 +9,8 @@ namespace Comanche.Partition.Tests;
 /// <summary>A disk in memory whose bytes a test can see and change, and gpt components over it.</summary>
 internal sealed unsafe class GptTestDisk : IDisposable
 {
+    private static ulong _seed; // Disks of tests that run side by side have different UUIDs, as disks do.
+
     private readonly TestMemory _memory = new();
     private readonly MemoryDevice _device;
     private readonly SyncIo _io;
@@ -88,9 +90,9 @@ internal sealed unsafe class GptTestDisk : IDisposable
         BinaryPrimitives.WriteUInt32LittleEndian(block.AsSpan(16), Crc32.HashToUInt32(block.AsSpan(0, (int)size)));
     }
 
-    public GptDevice Start(GptOptions options, HostFlags flags = HostFlags.None, ulong seed = 1, IBlockDevice? on = null)
+    public GptDevice Start(GptOptions options, HostFlags flags = HostFlags.None, IBlockDevice? on = null)
     {
-        var host = new TestHost("volume", seed) { Memory = _memory, Flags = flags };
+        var host = new TestHost("volume", Interlocked.Increment(ref _seed)) { Memory = _memory, Flags = flags };
         Log = host.Lines;
         var device = new GptDevice(host, options);
         try

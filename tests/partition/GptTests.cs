@@ -84,7 +84,7 @@ public sealed unsafe class GptTests
     {
         using var disk = new GptTestDisk();
         var a = disk.Start(new GptOptions { Create = true, Size = ByteSize.MiB(2), Name = "a", Type = "swap" });
-        var b = disk.Start(new GptOptions { Partition = 7, Create = true, Size = ByteSize.MiB(1), Name = "b" }, seed: 2);
+        var b = disk.Start(new GptOptions { Partition = 7, Create = true, Size = ByteSize.MiB(1), Name = "b" });
         var found = GptTestDisk.List(a);
         Assert.Equal([(1u, 2048ul, 4096ul, "a"), (7u, 6144ul, 2048ul, "b")], found.Select(f => (f.Number, f.First, f.Count, f.Name)));
         Assert.Equal(new Guid("0657fd6d-a4ab-43c4-84e5-0933c84b4f4f"), found[0].Type);
@@ -143,10 +143,16 @@ public sealed unsafe class GptTests
     {
         using var disk = new GptTestDisk();
         var a = disk.Start(new GptOptions { Create = true, Size = ByteSize.MiB(1) });
-        var b = disk.Start(new GptOptions { Partition = 2, Create = true, Size = ByteSize.MiB(1) });
+
+        // Two objects for one device, as a composer makes them.
+        var edge = new CutDevice(disk.Host, int.MaxValue, 0);
+        edge.Bind(disk.Device, "");
+        edge.Start();
+        var b = disk.Start(new GptOptions { Partition = 2, Create = true, Size = ByteSize.MiB(1) }, on: edge);
         Assert.Contains("partition 2 is open", Refused(() => a.DeletePartition(2)));
         Assert.Contains("partition 1 is open", Refused(() => a.DeletePartition(1)));
         disk.End(b);
+        Assert.Equal(0u, edge.Release());
         a.DeletePartition(2);
         Assert.Single(GptTestDisk.List(a));
     }
