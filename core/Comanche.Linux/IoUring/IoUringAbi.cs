@@ -142,12 +142,15 @@ public static class IoUringAbi
     public const uint IORING_SQ_CQ_OVERFLOW = 1u << 1;
     public const uint IORING_SQ_TASKRUN = 1u << 2;
 
+    public const uint IORING_CQ_EVENTFD_DISABLED = 1u << 0;
+
     public const uint IORING_ENTER_GETEVENTS = 1u << 0;
     public const uint IORING_ENTER_SQ_WAKEUP = 1u << 1;
     public const uint IORING_ENTER_REGISTERED_RING = 1u << 4;
 
     public const uint IORING_REGISTER_FILES = 2;
     public const uint IORING_UNREGISTER_FILES = 3;
+    public const uint IORING_REGISTER_EVENTFD = 4;
     public const uint IORING_REGISTER_PROBE = 8;
     public const uint IORING_REGISTER_BUFFERS2 = 15;
     public const uint IORING_REGISTER_BUFFERS_UPDATE = 16;

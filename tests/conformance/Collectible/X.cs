@@ -1,0 +1,3 @@
+namespace Comanche.Collectible;
+/// <summary>x</summary>
+public sealed class X;
