@@ -13,7 +13,7 @@ namespace Comanche.App;
 internal readonly record struct DeviceSample(ulong Ios, ulong Bytes, ulong Errors, ulong Nanoseconds, ulong Timed);
 
 /// <summary>Shows a stack at work: on a terminal a table that is drawn anew every second, elsewhere a line per device now and then.</summary>
-internal sealed class LiveView(RunningStack stack)
+internal sealed class LiveView(RunningStack stack, AppProcess process)
 {
     private readonly List<RunningDevice> _devices = [.. stack.Devices.Where(d => d.Device is not null)];
     private readonly Dictionary<string, DeviceSample> _before = [];
@@ -75,7 +75,7 @@ internal sealed class LiveView(RunningStack stack)
 
     private (DeviceSample Delta, DeviceSample Total) Delta(RunningDevice device)
     {
-        var now = AppProcess.Sample(device);
+        var now = process.Sample(device);
         var before = _before.GetValueOrDefault(device.Name);
         _before[device.Name] = now;
         return (new DeviceSample(now.Ios - before.Ios, now.Bytes - before.Bytes, now.Errors - before.Errors, now.Nanoseconds - before.Nanoseconds, now.Timed - before.Timed), now);

@@ -57,6 +57,13 @@ internal sealed unsafe partial class FileJob : IDisposable
             while (inFlight != 0)
             {
                 var count = _queue.Poll(batch, _depth);
+                if (count == 0 && _queue is IWaitingQueue waiting)
+                {
+                    waiting.Wait(1, WaitSet.Forever);
+                    sleeps++;
+                    continue;
+                }
+
                 if (count == 0)
                 {
                     var waitSet = new WaitSet { Descriptors = descriptors, Capacity = 8 };

@@ -74,8 +74,8 @@ internal sealed class Served : IDisposable
     public void Stop()
     {
         if (_stopped) return;
-        _stopped = true;
         Export.Stop();
+        _stopped = true;
     }
 
     /// <summary>Waits until something is so, at most 20 seconds.</summary>

@@ -52,7 +52,7 @@ internal sealed unsafe partial class NbdConnection
                     break;
                 case Phase.Options:
                     if (_output.IsEmpty) step = ParseOption();
-                    else _stalled = true;
+                    else _stalled = _tail != _head; // With nothing to parse there is nothing to wait for.
                     break;
             }
 

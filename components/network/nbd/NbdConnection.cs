@@ -108,7 +108,7 @@ internal sealed unsafe partial class NbdConnection
         if (_phase < Phase.Finishing)
         {
             if (_readable && !_stalled) work += Receive();
-            if (_tail != _head || _job != RequestSlot.None) work += Parse();
+            if (_tail != _head || _stalled || _job != RequestSlot.None) work += Parse();
         }
 
         if (_batchCount != 0) work += SubmitBatch();

@@ -80,8 +80,13 @@ public sealed unsafe partial class NbdExport(IHost host, NbdOptions options) : C
     protected override void OnStop()
     {
         var patience = options.StopTimeout + AbandonTime;
-        if (_reactor!.IsCurrent) StopHere(patience);
-        else StopThere(patience);
+        if (_server is { } server)
+        {
+            if (_reactor!.IsCurrent) StopHere(server, patience);
+            else StopThere(server, patience);
+            _server = null; // Should the flush fail, the next attempt begins there.
+        }
+
         _tls?.Dispose();
         _tls = null;
         FlushVolumes();
@@ -89,10 +94,9 @@ public sealed unsafe partial class NbdExport(IHost host, NbdOptions options) : C
     }
 
     // From another thread: the reactor goes on polling the server, until it is done.
-    private void StopThere(TimeSpan patience)
+    private void StopThere(NbdServer server, TimeSpan patience)
     {
         var stopped = new ManualResetEventSlim();
-        var server = _server!;
         var reactor = _reactor!;
         reactor.Post(() => server.BeginStop(() =>
         {
@@ -104,10 +108,9 @@ public sealed unsafe partial class NbdExport(IHost host, NbdOptions options) : C
     }
 
     // On the reactor's own thread nobody else polls.
-    private void StopHere(TimeSpan patience)
+    private void StopHere(NbdServer server, TimeSpan patience)
     {
         var until = Host.GetTime() + (ulong)patience.Ticks * 100;
-        var server = _server!;
         var stopped = false;
         server.BeginStop(() => stopped = true);
         while (!stopped)

@@ -12,6 +12,11 @@ public sealed class StackProcess(ComancheProcess process) : IStackProcess, IDisp
     /// <summary>Whether the latency of each I/O is measured at the top of the stack.</summary>
     public bool MeasuresLatency { get; init; } = true;
 
+    /// <summary>
+    /// Whether every device is counted and checked as if it were the top, so that each has figures of its own; it costs a few nanoseconds per I/O and device.
+    /// </summary>
+    public bool CountsEveryDevice { get; init; }
+
     /// <summary>The process.</summary>
     public ComancheProcess Process => process;
 
@@ -39,7 +44,7 @@ public sealed class StackProcess(ComancheProcess process) : IStackProcess, IDisp
         if (component.Query<IBlockDevice>() is not { } device) return component;
         var edge = process.CreateEdge(name, device, new EdgeOptions
         {
-            Entry = isEntry, ReadOnly = (flags & HostFlags.ReadOnly) != 0, Layers = MeasuresLayers, Latency = MeasuresLatency,
+            Entry = isEntry || CountsEveryDevice, ReadOnly = (flags & HostFlags.ReadOnly) != 0, Layers = MeasuresLayers, Latency = MeasuresLatency,
         });
         component.Release(); // The edge holds one of its own.
         return edge;
