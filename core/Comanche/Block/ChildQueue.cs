@@ -235,17 +235,16 @@ public abstract unsafe class ChildQueue : IoQueue
     /// <summary>Waits for what is left of the layer's own I/O.</summary>
     protected override void OnClosing()
     {
-        const int Room = 64;
-        var back = stackalloc IoDescriptor*[Room];
         var wait = new SpinWait();
         while (_own != 0 && InFlight == 0)
         {
             var progress = _waitingTotal != 0 && SubmitWaiting() != 0;
             foreach (var below in _below)
             {
-                var count = below.Poll(back, Room);
-                TakeBack(back, count);
-                progress |= count != 0;
+                IoDescriptor* back;
+                if (below.Poll(&back, 1) == 0) continue;
+                TakeBack(&back, 1);
+                progress = true;
             }
 
             if (!progress) wait.SpinOnce();
