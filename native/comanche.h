@@ -555,6 +555,7 @@ struct IBlockDevice;
 /** The root of every component: interface query, reference count, bindings, life cycle. */
 struct IBase : IUnknown {
     static constexpr Guid uuid = {0xc0a4c4e0u, 0x0001, 0x4b1e, {0x9a, 0x51, 0x6d, 0x6f, 0x6e, 0x74, 0x65, 0x01}}; // c0a4c4e0-0001-4b1e-9a51-6d6f6e746501
+    using base_interface = IUnknown;
     /** Answers the object that implements an interface for this component: the component itself, or, by aggregation, one that it owns. */
     virtual int32_t query(const Guid& interface_id, IBase** result) noexcept = 0; // slot 3
     /** Adds one to the component's count and returns the new count. */
@@ -579,6 +580,7 @@ protected:
 /** Makes one or more kinds of component. */
 struct IFactory : IUnknown {
     static constexpr Guid uuid = {0xc0a4c4e0u, 0x0002, 0x4b1e, {0x9a, 0x51, 0x6d, 0x6f, 0x6e, 0x74, 0x65, 0x01}}; // c0a4c4e0-0002-4b1e-9a51-6d6f6e746501
+    using base_interface = IUnknown;
     /** The number of kinds that this factory makes. */
     virtual int32_t get_count() noexcept = 0; // slot 3
     /** Describes one kind as a JSON object: id, uuid, summary, interfaces (UUIDs), binds
@@ -595,6 +597,7 @@ protected:
 /** What a component may use of the process around it: memory, clock, randomness, log, counters, and a way to wait. */
 struct IHost : IUnknown {
     static constexpr Guid uuid = {0xc0a4c4e0u, 0x0003, 0x4b1e, {0x9a, 0x51, 0x6d, 0x6f, 0x6e, 0x74, 0x65, 0x01}}; // c0a4c4e0-0003-4b1e-9a51-6d6f6e746501
+    using base_interface = IUnknown;
     /** The component's name in its stack, for messages. */
     virtual int32_t get_name(char** result) noexcept = 0; // slot 3
     /** What the stack asks of the component. */
@@ -623,6 +626,7 @@ protected:
 /** A queue pair: descriptors go down by IIoQueue::submit, and every one that was accepted comes up exactly once, by IIoQueue::poll. */
 struct IIoQueue : IUnknown {
     static constexpr Guid uuid = {0xc0a4c4e0u, 0x0011, 0x4b1e, {0x9a, 0x51, 0x6d, 0x6f, 0x6e, 0x74, 0x65, 0x01}}; // c0a4c4e0-0011-4b1e-9a51-6d6f6e746501
+    using base_interface = IUnknown;
     /** Takes descriptors from the front of the batch and returns how many it took. */
     virtual int32_t submit(IoDescriptor** batch, int32_t count) noexcept = 0; // slot 3
     /** Drives progress without blocking, stores finished descriptors and returns their number, at most capacity. */
@@ -645,6 +649,7 @@ protected:
 /** Memory that is made for DMA: locked, never moved, known to every device of the process (the paper's appendix A). */
 struct IZerocopyMemory : IBase {
     static constexpr Guid uuid = {0xc0a4c4e0u, 0x0010, 0x4b1e, {0x9a, 0x51, 0x6d, 0x6f, 0x6e, 0x74, 0x65, 0x01}}; // c0a4c4e0-0010-4b1e-9a51-6d6f6e746501
+    using base_interface = IBase;
     /** Allocates an I/O buffer. */
     virtual int32_t allocate_io_buffer(size_t size, uint32_t alignment, int32_t numa_node, IoBuffer* result) noexcept = 0; // slot 11
     /** Changes the size of a buffer; the handle stays, the address may change, the content is kept up to the smaller size and is zero
@@ -674,6 +679,7 @@ protected:
 /** A device that is divided into numbered partitions, each of which is a block device. */
 struct IPartitionedDevice : IBase {
     static constexpr Guid uuid = {0xc0a4c4e0u, 0x0020, 0x4b1e, {0x9a, 0x51, 0x6d, 0x6f, 0x6e, 0x74, 0x65, 0x01}}; // c0a4c4e0-0020-4b1e-9a51-6d6f6e746501
+    using base_interface = IBase;
     /** The number of partitions in use. */
     virtual int32_t get_partition_count(int32_t* result) noexcept = 0; // slot 11
     /** Describes a partition by its place in the list, in order of number. */
@@ -692,6 +698,7 @@ protected:
 /** Divides a device into regions that are known by name. */
 struct IRegionManager : IBase {
     static constexpr Guid uuid = {0xc0a4c4e0u, 0x0021, 0x4b1e, {0x9a, 0x51, 0x6d, 0x6f, 0x6e, 0x74, 0x65, 0x01}}; // c0a4c4e0-0021-4b1e-9a51-6d6f6e746501
+    using base_interface = IBase;
     /** Opens the region of this name if there is one of at least this length, else makes one. */
     virtual int32_t reuse_or_allocate(const char* name, uint64_t block_count, uint64_t alignment, IBlockDevice** result) noexcept = 0; // slot 11
     /** Opens the region of this name. */
@@ -714,6 +721,7 @@ protected:
 /** What can be asked of a device that is made of members. */
 struct IRaid : IBase {
     static constexpr Guid uuid = {0xc0a4c4e0u, 0x0022, 0x4b1e, {0x9a, 0x51, 0x6d, 0x6f, 0x6e, 0x74, 0x65, 0x01}}; // c0a4c4e0-0022-4b1e-9a51-6d6f6e746501
+    using base_interface = IBase;
     /** Describes the set. */
     virtual int32_t get_raid_info(RaidInfo* info) noexcept = 0; // slot 11
     /** Describes a member. */
@@ -726,6 +734,7 @@ protected:
 /** A volume of blocks. */
 struct IBlockDevice : IZerocopyMemory {
     static constexpr Guid uuid = {0xc0a4c4e0u, 0x0012, 0x4b1e, {0x9a, 0x51, 0x6d, 0x6f, 0x6e, 0x74, 0x65, 0x01}}; // c0a4c4e0-0012-4b1e-9a51-6d6f6e746501
+    using base_interface = IZerocopyMemory;
     /** Gives geometry and limits. */
     virtual int32_t get_volume_info(VolumeInfo* info) noexcept = 0; // slot 20
     /** Opens a queue, owned by the calling thread. */

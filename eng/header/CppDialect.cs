@@ -98,6 +98,7 @@ public sealed class CppDialect(Documentation documentation) : Dialect(documentat
         Comment("", Documentation.Of(type.Type));
         Text.AppendLine($"struct {type.Type.Name} : {type.Base?.Name ?? "IUnknown"} {{");
         Text.AppendLine($"    static constexpr Guid uuid = {Initialiser(type.Type.GUID)}; // {type.Type.GUID}");
+        Text.AppendLine($"    using base_interface = {type.Base?.Name ?? "IUnknown"};");
         foreach (var method in type.Methods)
         {
             Comment("    ", Documentation.Of(method.Method));

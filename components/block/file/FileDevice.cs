@@ -14,7 +14,7 @@ namespace Comanche.Block;
 /// <para>Discard makes holes, which give their space back and read as zeroes. Write-zeroes makes holes too, or, with
 /// <see cref="IoFlags.NoUnmap"/> or <c>preallocate</c>, zeroed space that stays allocated; where the file system has neither, it writes zeroes.</para>
 /// </remarks>
-[Component("block/file", "4f6f2a51-54c1-4b0a-8f4e-0d6c1f6b1a02", "A volume in a file or on a block device, by io_uring")]
+[Component("block/file", "4f6f2a51-54c1-4b0a-8f4e-0d6c1f6b1a0f", "A volume in a file or on a block device, by io_uring")]
 [GeneratedComClass]
 public sealed unsafe partial class FileDevice(IHost host, FileDeviceOptions options) : BlockDevice(host), IPlanned
 {
@@ -37,6 +37,9 @@ public sealed unsafe partial class FileDevice(IHost host, FileDeviceOptions opti
 
     /// <summary>What the machine offers; a test may say something else.</summary>
     internal Func<IoUringProbe> Probe { get; init; } = () => Machine.Value;
+
+    /// <summary>Opens the medium; a test may bring one whose I/O never ends.</summary>
+    internal Func<IHost, FileDeviceOptions, FileMedium> OpenMedium { get; init; } = FileMedium.Open;
 
     /// <summary>Set-up flags of io_uring that are not tried, for tests of older kernels.</summary>
     internal uint WithoutFlags { get; init; }
@@ -105,7 +108,7 @@ public sealed unsafe partial class FileDevice(IHost host, FileDeviceOptions opti
         }
 
         _ring = ChooseEngine();
-        _medium = FileMedium.Open(Host, options);
+        _medium = OpenMedium(Host, options);
         try
         {
             _zeroes = AllocateIoBuffer(ZeroBytes, 4096, -1);

@@ -20,7 +20,7 @@ namespace Comanche.Block;
 /// <para>Owner thread only. Nothing is allocated after the constructor.</para>
 /// </remarks>
 [GeneratedComClass]
-internal sealed unsafe partial class UringFileQueue : IoQueue
+internal sealed unsafe partial class UringFileQueue : IoQueue, IWaitingQueue
 {
     /// <summary>Submission entries beyond the depth: for cancellations.</summary>
     internal const uint SpareEntries = 8;
@@ -31,6 +31,9 @@ internal sealed unsafe partial class UringFileQueue : IoQueue
     // An I/O that the kernel could not even begin (EAGAIN) is tried so often before it is Busy.
     private const int MaxRetries = 16;
     private const int None = -1;
+
+    // How long the kernel is left alone when it had no room.
+    private const long RetryNs = 1_000_000;
 
     private readonly FileDevice _device;
     private readonly IHost _host;
@@ -161,17 +164,24 @@ internal sealed unsafe partial class UringFileQueue : IoQueue
     public override long Arm(WaitSet* waitSet)
     {
         if (InFlight == 0) return WaitSet.Forever;
-        if (_ready.Count != 0 || _deferred != None || _ring.Completions != 0 || _ring.HasKernelWork) return 0;
-
-        // The kernel had no room: it is asked again after a millisecond, or when something finishes. A kernel thread (SQPOLL) takes entries by itself.
-        const long RetryNs = 1_000_000;
-        var deadline = _ring.Unsubmitted != 0 && !_polled ? RetryNs : WaitSet.Forever;
+        if (HasWork) return 0;
         var descriptor = _ring.Arm();
         if (descriptor >= 0) waitSet->Add(descriptor);
-        else deadline = RetryNs;
-        if (_oldest == None) return deadline;
-        var age = _host.GetTime() - _slots[_oldest].Started;
-        return age >= _timeoutNs ? 0 : Math.Min(deadline, (long)(_timeoutNs - age));
+        return descriptor >= 0 ? Deadline() : Math.Min(Deadline(), RetryNs);
+    }
+
+    /// <inheritdoc/>
+    public bool Wait(int wanted, long timeoutNs)
+    {
+        var entries = InFlight - _ready.Count;
+        if (wanted < 1 || entries == 0) return false;
+        if (HasWork) return true;
+        var time = Math.Min(timeoutNs, Deadline());
+        if (time == 0) return true;
+        var result = _ring.Wait((uint)Math.Min(wanted, entries), time);
+        if (_ring.Unsubmitted == 0) _vectorCount = 0;
+        CountCalls();
+        return result is 0 or -Errno.ETIME or -Errno.EINTR;
     }
 
     /// <inheritdoc/>
@@ -194,6 +204,18 @@ internal sealed unsafe partial class UringFileQueue : IoQueue
         CloseRegions();
         CountCalls();
         _device.ReturnSyscallCounter(_syscalls);
+    }
+
+    // Whether the next Poll has something to do, whatever the kernel does meanwhile.
+    private bool HasWork => _ready.Count != 0 || _deferred != None || _ring.Completions != 0 || _ring.HasKernelWork;
+
+    // When the queue itself must do something: time an I/O out, or offer again what the kernel had no room for. A kernel thread (SQPOLL) takes entries by itself.
+    private long Deadline()
+    {
+        var deadline = _ring.Unsubmitted != 0 && !_polled ? RetryNs : WaitSet.Forever;
+        if (_oldest == None) return deadline;
+        var age = _host.GetTime() - _slots[_oldest].Started;
+        return age >= _timeoutNs ? 0 : Math.Min(deadline, (long)(_timeoutNs - age));
     }
 
     private void Begin(IoDescriptor* descriptor)

@@ -14,8 +14,8 @@ internal static class GptAllocation
     // 1 MiB, as every tool does it: a multiple of the pages and erase blocks of what lies below.
     private const ulong AlignmentBytes = 1 << 20;
 
-    // A length that is not asked for is whole 4 KiB, so that layers with such blocks can stand on it.
-    private const ulong LengthBytes = 4096;
+    // Where there is no room for that, so that layers with such blocks can stand on a small partition.
+    private const ulong SmallAlignmentBytes = 4096;
 
     /// <summary>Gives the entry of a new partition, or throws where it does not fit.</summary>
     public static GptEntry Place(string device, GptTable table, GptRequest wanted, Guid unique, in VolumeInfo volume)
@@ -46,7 +46,7 @@ internal static class GptAllocation
         }
 
         // The largest free range at the usual alignment; on a device that is too small for it, at 4 KiB, and at last at any block.
-        foreach (var alignment in (ReadOnlySpan<ulong>)[AlignmentBytes, LengthBytes, 1])
+        foreach (var alignment in (ReadOnlySpan<ulong>)[AlignmentBytes, SmallAlignmentBytes, 1])
         {
             var unit = Math.Max(1, alignment / blockSize);
             (ulong First, ulong Last)? best = null;
@@ -66,9 +66,16 @@ internal static class GptAllocation
     {
         var room = last - first + 1;
         if (count > room) return null;
-        var unit = Math.Max(1, LengthBytes / blockSize);
-        if (count == 0) count = room >= unit ? room / unit * unit : room;
-        return (first, first + count - 1);
+        if (count != 0) return (first, first + count - 1);
+
+        // A length that is not asked for ends on the same boundaries.
+        foreach (var alignment in (ReadOnlySpan<ulong>)[AlignmentBytes, SmallAlignmentBytes])
+        {
+            var end = (last + 1) / Math.Max(1, alignment / blockSize) * Math.Max(1, alignment / blockSize);
+            if (end > first) return (first, end - 1);
+        }
+
+        return (first, last);
     }
 
     private static string Describe(GptTable table)

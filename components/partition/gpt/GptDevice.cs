@@ -43,8 +43,8 @@ public sealed record GptOptions
 [GeneratedComClass]
 public sealed unsafe partial class GptDevice(IHost host, GptOptions options) : BlockFilter(host), IPartitionedDevice, IPlanned
 {
-    private GptSharing? _sharing;
     private Window _window;
+    private Guid _disk; // The table's UUID, while started.
     private int _opened; // Windows that OpenPartition gave out and that are not closed. Any thread.
 
     /// <inheritdoc/>
@@ -95,16 +95,16 @@ public sealed unsafe partial class GptDevice(IHost host, GptOptions options) : B
     /// <inheritdoc/>
     public IBlockDevice OpenPartition(uint number)
     {
-        var (sharing, below) = (Sharing, Below);
+        var (disk, below) = (_disk, Below);
         return Locked<IBlockDevice>(io =>
         {
             var entry = Load(io).Find(number) ?? throw Absent(number);
             var window = WindowDevice.Open(Host, below, new Window(entry.FirstLba, entry.BlockCount), this, () =>
             {
-                lock (sharing.Lock) sharing.Close(number);
+                lock (GptSharing.Lock) GptSharing.Close(disk, number);
                 Interlocked.Decrement(ref _opened);
             });
-            sharing.Open(number);
+            GptSharing.Open(disk, number);
             Interlocked.Increment(ref _opened);
             return window;
         });
@@ -124,7 +124,7 @@ public sealed unsafe partial class GptDevice(IHost host, GptOptions options) : B
         RequireWritable("a partition can't be deleted");
         Locked(io =>
         {
-            if (Sharing.IsOpen(number)) throw new ComancheException($"{Name}: partition {number} is open; close it before it is deleted");
+            if (GptSharing.IsOpen(_disk, number)) throw new ComancheException($"{Name}: partition {number} is open; close it before it is deleted");
             var disk = GptDisk.Read(io, Name);
             if (disk.Table?.Find(number) is null) throw Absent(number);
             var table = Changeable(disk).Clone();
@@ -139,12 +139,12 @@ public sealed unsafe partial class GptDevice(IHost host, GptOptions options) : B
     {
         foreach (var (option, message) in Problems(options)) throw new ComancheException($"{Name}: {option}: {message}");
         base.OnStart();
-        _sharing = GptSharing.Of(Below);
         Locked(io =>
         {
             var entry = FindOrMake(io);
             _window = new Window(entry.FirstLba, entry.BlockCount);
-            _sharing.Open(options.Partition);
+            _disk = Load(io).Header.DiskGuid;
+            GptSharing.Open(_disk, options.Partition);
             return 0;
         });
     }
@@ -154,9 +154,7 @@ public sealed unsafe partial class GptDevice(IHost host, GptOptions options) : B
     {
         base.OnStop();
         if (Volatile.Read(ref _opened) is not 0 and var opened) throw new ComancheException($"{Name}: stopped with {opened} open partitions");
-        var sharing = Sharing;
-        lock (sharing.Lock) sharing.Close(options.Partition);
-        _sharing = null;
+        lock (GptSharing.Lock) GptSharing.Close(_disk, options.Partition);
     }
 
     /// <inheritdoc/>
@@ -164,8 +162,6 @@ public sealed unsafe partial class GptDevice(IHost host, GptOptions options) : B
 
     /// <inheritdoc/>
     protected override IIoQueue CreateQueue(QueueOptions queue) => WindowQueue.Open(this, Below, _window, queue);
-
-    private GptSharing Sharing => _sharing ?? throw new ComancheException($"{Name}: used before it is started");
 
     private static IEnumerable<(string Option, string Message)> Problems(GptOptions options)
     {
@@ -263,7 +259,7 @@ public sealed unsafe partial class GptDevice(IHost host, GptOptions options) : B
 
     private T Locked<T>(Func<SyncIo, T> work)
     {
-        lock (Sharing.Lock)
+        lock (GptSharing.Lock)
         {
             using var io = new SyncIo(Below, Host, Name);
             return work(io);

@@ -1,31 +1,27 @@
-using System.Runtime.CompilerServices;
-
 namespace Comanche.Partition;
 
-/// <summary>What all components over one device share: the lock of its table, and how often each partition is open.</summary>
-/// <remarks>Kept by the device's identity and as long as it; holds nothing of it.</remarks>
-internal sealed class GptSharing
+/// <summary>What all components of the process that stand on tables share: one lock, and how often each partition is open.</summary>
+/// <remarks>
+/// Two components over one device may hold different objects for it (the composer puts an edge in between), so what tells devices apart is the disk UUID in their
+/// tables. Two devices with the same one, a disk and its clone, count as one here: then deleting is refused more often than it need be.
+/// </remarks>
+internal static class GptSharing
 {
-    private static readonly ConditionalWeakTable<IBlockDevice, GptSharing> All = [];
+    private static readonly Dictionary<(Guid Disk, uint Number), int> OpenCounts = []; // Under the lock.
 
-    private readonly Dictionary<uint, int> _open = []; // Under the lock.
-
-    /// <summary>Held while the table is read or written.</summary>
-    public Lock Lock { get; } = new();
-
-    /// <summary>The one of a device.</summary>
-    public static GptSharing Of(IBlockDevice device) => All.GetValue(device, static _ => new());
+    /// <summary>Held while a table is read or written. Tables are read at set-up, so one lock for all of them is enough.</summary>
+    public static Lock Lock { get; } = new();
 
     /// <summary>Whether somebody has the partition open. Under the lock.</summary>
-    public bool IsOpen(uint number) => _open.ContainsKey(number);
+    public static bool IsOpen(Guid disk, uint number) => OpenCounts.ContainsKey((disk, number));
 
     /// <summary>Counts one more. Under the lock.</summary>
-    public void Open(uint number) => _open[number] = _open.GetValueOrDefault(number) + 1;
+    public static void Open(Guid disk, uint number) => OpenCounts[(disk, number)] = OpenCounts.GetValueOrDefault((disk, number)) + 1;
 
     /// <summary>Counts one less. Under the lock.</summary>
-    public void Close(uint number)
+    public static void Close(Guid disk, uint number)
     {
-        if (_open[number] == 1) _open.Remove(number);
-        else _open[number]--;
+        if (OpenCounts[(disk, number)] == 1) OpenCounts.Remove((disk, number));
+        else OpenCounts[(disk, number)]--;
     }
 }

@@ -159,25 +159,19 @@ public sealed unsafe partial class IoUring : IDisposable
     }
 
     /// <summary>
-    /// Hands what was prepared to the kernel and, if asked, turns finished work into completions; never waits. Returns 0, or a negative error number:
+    /// Hands what was prepared to the kernel and, if asked, turns finished work into completions; does not wait. Returns 0, or a negative error number:
     /// EAGAIN and EBUSY mean that the rest can be handed over later.
     /// </summary>
-    public int Enter(bool events) => Enter(events, waitFor: 0);
-
-    /// <summary>
-    /// As <see cref="Enter(bool)"/>, and sleeps until so many completions can be read. Returns EINTR where a signal ended the sleep.
-    /// </summary>
-    public int Enter(bool events, uint waitFor)
+    public int Enter(bool events)
     {
         Volatile.Write(ref *_sqTail, _tail);
         var flags = _enterFlags;
-        uint submit;
+        uint submit = 0;
         if (_polled)
         {
-            submit = 0;
             Interlocked.MemoryBarrier(); // The tail must be seen before the kernel thread's flag is read: the kernel does it the other way round.
             if ((Volatile.Read(ref *_sqFlags) & IORING_SQ_NEED_WAKEUP) != 0) flags |= IORING_ENTER_SQ_WAKEUP;
-            else if (!events || (waitFor == 0 && !HasKernelWork)) return 0;
+            else if (!events || !HasKernelWork) return 0;
         }
         else
         {
@@ -186,7 +180,28 @@ public sealed unsafe partial class IoUring : IDisposable
 
         if (events) flags |= IORING_ENTER_GETEVENTS;
         Calls++;
-        var result = Native.syscall(SYS_io_uring_enter, _enterDescriptor, (nint)submit, (nint)waitFor, (nint)flags, 0, 0);
+        var result = Native.syscall(SYS_io_uring_enter, _enterDescriptor, (nint)submit, 0, (nint)flags, 0, 0);
+        return result >= 0 ? 0 : -Errno.Last;
+    }
+
+    /// <summary>
+    /// Sleeps in the ring until so many completions can be read, or the time is up; what was prepared is handed over before. Cheaper than a sleep on <see cref="Arm"/>'s
+    /// descriptor. Returns 0, or a negative error number: ETIME for the time, EINTR for a signal, EOPNOTSUPP where the kernel (before 5.11) can't.
+    /// </summary>
+    /// <param name="completions">At least 1.</param>
+    /// <param name="timeoutNs">Nanoseconds, or <see cref="WaitSet.Forever"/>.</param>
+    public int Wait(uint completions, long timeoutNs)
+    {
+        if ((Features & IORING_FEAT_EXT_ARG) == 0) return -Errno.EOPNOTSUPP;
+        Volatile.Write(ref *_sqTail, _tail);
+        var submit = _polled ? 0 : _tail - Volatile.Read(ref *_sqHead);
+        var flags = _enterFlags | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+        if (_polled) flags |= IORING_ENTER_SQ_WAKEUP;
+        var time = new kernel_timespec { tv_sec = timeoutNs / 1_000_000_000, tv_nsec = timeoutNs % 1_000_000_000 };
+        var argument = new io_uring_getevents_arg { ts = timeoutNs == WaitSet.Forever ? 0 : (ulong)&time };
+        Calls++;
+        var result = Native.syscall(
+            SYS_io_uring_enter, _enterDescriptor, (nint)submit, (nint)completions, (nint)flags, (nint)(&argument), sizeof(io_uring_getevents_arg));
         return result >= 0 ? 0 : -Errno.Last;
     }
 

@@ -99,7 +99,7 @@ public sealed unsafe partial class Edge : IBlockDevice
         var entry = _options.Entry || _options.ReadOnly;
         var queue = _device.OpenQueue(options);
         if (_options.Check) queue = new CheckQueue(this, queue, *options, volume, _options.OnViolation ?? Report);
-        if (_options.Layers) queue = new ProbeQueue(this, queue, options->Depth, volume, counts: !entry);
+        if (_options.Layers) queue = new ProbeQueue(this, queue, options->Depth, volume, counts: !entry, _process.Clock);
         if (entry) queue = new EntryQueue(this, queue, options->Depth, volume, _options.Entry && _options.Latency, _process.Clock);
         return queue;
     }

@@ -30,7 +30,7 @@ internal abstract unsafe class EdgeQueue : IIoQueue
         Below = below;
         Depth = (int)depth;
         _statistics = edge.Statistics;
-        Counters = _statistics.Open(volume.BlockSize, latency);
+        Counters = _statistics.Open(volume.BlockSize, latency, stacked: below is EdgeQueue);
         if (below is not EdgeQueue) edge.QueueOpened();
     }
 

@@ -12,7 +12,7 @@ namespace Comanche.Runtime;
 /// measured to be compared, in batches, and the figures of a run with probes are not those of one without.
 /// </remarks>
 [GeneratedComClass]
-internal sealed unsafe partial class ProbeQueue(Edge edge, IIoQueue below, uint depth, in VolumeInfo volume, bool counts)
+internal sealed unsafe partial class ProbeQueue(Edge edge, IIoQueue below, uint depth, in VolumeInfo volume, bool counts, Func<ulong>? clock)
     : EdgeQueue(edge, below, depth, volume, latency: false)
 {
     [ThreadStatic] private static ulong t_belowNs;
@@ -43,20 +43,22 @@ internal sealed unsafe partial class ProbeQueue(Edge edge, IIoQueue below, uint 
         return count;
     }
 
-    private static ulong Begin(out ulong start)
+    private ulong Begin(out ulong start)
     {
         var outer = t_belowNs;
         t_belowNs = 0;
-        start = MonotonicClock.Now;
+        start = Now();
         return outer;
     }
 
     private void End(ulong outer, ulong start)
     {
-        var spent = MonotonicClock.Now - start;
+        var spent = Now() - start;
         var layer = Counters.Layer;
         layer->ExclusiveNs += spent - Math.Min(spent, t_belowNs);
         layer->Calls++;
         t_belowNs = outer + spent;
     }
+
+    private ulong Now() => clock is null ? MonotonicClock.Now : clock();
 }

@@ -40,7 +40,7 @@ public sealed unsafe class DeviceStatistics
     {
         get
         {
-            lock (_lock) return _open.Count;
+            lock (_lock) return _open.Count(q => !q.IsStacked);
         }
     }
 
@@ -105,9 +105,9 @@ public sealed unsafe class DeviceStatistics
         return sum;
     }
 
-    internal QueueCounters Open(uint blockSize, bool latency)
+    internal QueueCounters Open(uint blockSize, bool latency, bool stacked)
     {
-        var counters = new QueueCounters(blockSize, latency);
+        var counters = new QueueCounters(blockSize, latency, stacked);
         lock (_lock) _open.Add(counters);
         return counters;
     }

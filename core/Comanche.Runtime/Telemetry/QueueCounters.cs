@@ -31,8 +31,9 @@ internal sealed unsafe class QueueCounters : IDisposable
     // One for each value of the lower 4 bits of an operation: the data path masks instead of checking.
     public const int Slots = 16;
 
-    public QueueCounters(uint blockSize, bool latency)
+    public QueueCounters(uint blockSize, bool latency, bool stacked)
     {
+        IsStacked = stacked;
         BlockSize = blockSize;
         Operations = (OperationCounter*)NativeMemory.AlignedAlloc(Slots * (nuint)sizeof(OperationCounter), 64);
         NativeMemory.Clear(Operations, Slots * (nuint)sizeof(OperationCounter));
@@ -40,6 +41,9 @@ internal sealed unsafe class QueueCounters : IDisposable
         *Layer = default;
         if (latency) Latency = [new(), new(), new()];
     }
+
+    /// <summary>Whether its queue stands on another queue of the same edge, which counts as the open one.</summary>
+    public bool IsStacked { get; }
 
     public uint BlockSize { get; }
 

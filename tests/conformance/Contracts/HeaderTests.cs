@@ -23,7 +23,7 @@ public sealed class HeaderTests
         using var folder = new TempFolder();
         var source = folder.File($"use.{extension}");
         File.WriteAllText(source, "#include \"comanche.h\"\nint main(void) { return 0; }\n");
-        var errors = Native.Run(compiler, standard, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", Source.Path("native"), "-fsyntax-only", source);
-        Assert.Equal("", errors);
+        var (code, output) = Tools.Run(compiler, standard, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", Source.Path("native"), "-fsyntax-only", source);
+        Assert.Equal((0, ""), (code, output));
     }
 }

@@ -1,3 +1,0 @@
-namespace Comanche.Collectible;
-/// <summary>x</summary>
-public sealed class X;

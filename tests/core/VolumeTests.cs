@@ -1,0 +1,270 @@
+namespace Comanche.Core.Tests;
+
+public sealed class VolumeTests
+{
+    [Theory]
+    [InlineData(0, 512)]
+    [InlineData(1, 1)]
+    [InlineData(511, 2)]
+    [InlineData(100, 412)]
+    [InlineData(512, 700)]
+    [InlineData(5, 300_000)]
+    [InlineData(2048 * 512 - 3, 3)]
+    public async Task What_is_written_at_any_offset_is_read_and_its_neighbours_stay(int offset, int length)
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        new Random(1).NextBytes(fixture.Device.Data);
+        var expected = fixture.Device.Data.ToArray();
+        var data = new byte[length];
+        new Random(2).NextBytes(data);
+        data.CopyTo(expected, offset);
+        await fixture.Volume.WriteAsync(offset, data);
+        Assert.True(fixture.Device.Data.SequenceEqual(expected));
+        var back = new byte[length];
+        await fixture.Volume.ReadAsync(offset, back);
+        Assert.Equal(data, back);
+    }
+
+    [Fact]
+    public async Task Aligned_IO_of_a_DMA_buffer_copies_nothing_and_is_cut_to_what_the_device_takes()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        using var buffer = fixture.Volume.AllocateBuffer(200 * 512);
+        new Random(1).NextBytes(buffer.GetSpan());
+        await fixture.Volume.WriteAsync(1024, buffer);
+        Assert.Equal(4, fixture.Device.Done[(int)IoOperation.Write]);
+        Assert.Equal(0, fixture.Device.Done[(int)IoOperation.Read]);
+        Assert.True(fixture.Device.Data.Slice(1024, buffer.Length).SequenceEqual(buffer.GetSpan()));
+        await fixture.Volume.ReadAsync(0, buffer.Memory[512..2048]);
+        Assert.True(fixture.Device.Data[..1536].SequenceEqual(buffer.GetSpan().Slice(512, 1536)));
+        Assert.Equal(0, fixture.Volume.CopiedBytes);
+    }
+
+    [Fact]
+    public async Task What_is_copied_is_counted_and_a_DMA_buffer_is_copied_at_its_edges_only()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        await fixture.Volume.ReadAsync(0, new byte[4096]);
+        Assert.Equal(4096, fixture.Volume.CopiedBytes);
+        using var buffer = fixture.Volume.AllocateBuffer(4096);
+        await fixture.Volume.ReadAsync(512, buffer.Memory[..1100]);
+        Assert.Equal(4096 + 76, fixture.Volume.CopiedBytes);
+    }
+
+    [Fact]
+    public async Task An_edge_is_read_and_written_and_a_whole_block_only_written()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        await fixture.Volume.WriteAsync(512, new byte[1024]);
+        Assert.Equal((0, 1), (fixture.Device.Done[(int)IoOperation.Read], fixture.Device.Done[(int)IoOperation.Write]));
+        await fixture.Volume.WriteAsync(500, new byte[1024], forceUnitAccess: true);
+        Assert.Equal((2, 4), (fixture.Device.Done[(int)IoOperation.Read], fixture.Device.Done[(int)IoOperation.Write]));
+        Assert.Equal(3, fixture.Device.ForcedWrites);
+    }
+
+    [Theory]
+    [InlineData(VolumeTestDevice.All)]
+    [InlineData(VolumeCapabilities.None)]
+    public async Task Zeroes_are_written_to_the_byte_whether_or_not_the_device_can(VolumeCapabilities capabilities)
+    {
+        await using var fixture = await VolumeFixture.OpenAsync(make: host => new VolumeTestDevice(host, 2048, 512, capabilities));
+        fixture.Device.Data.Fill(7);
+        await fixture.Volume.WriteZeroesAsync(100, 700_000);
+        Assert.False(fixture.Device.Data.Slice(100, 700_000).ContainsAnyExcept((byte)0));
+        Assert.False(fixture.Device.Data[..100].ContainsAnyExcept((byte)7));
+        Assert.False(fixture.Device.Data[700_100..].ContainsAnyExcept((byte)7));
+    }
+
+    [Fact]
+    public async Task A_discard_takes_whole_blocks_only_and_is_advice()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        fixture.Device.Data.Fill(7);
+        await fixture.Volume.DiscardAsync(100, 2000);
+        Assert.False(fixture.Device.Data[512..2048].ContainsAnyExcept((byte)0));
+        Assert.False(fixture.Device.Data[..512].ContainsAnyExcept((byte)7));
+        Assert.Equal(7, fixture.Device.Data[2048]);
+        await fixture.Volume.DiscardAsync(10, 20);
+        Assert.Equal(1, fixture.Device.Done[(int)IoOperation.Discard]);
+        await using var other = await VolumeFixture.OpenAsync(make: host => new VolumeTestDevice(host, 64, 512, VolumeCapabilities.None));
+        await other.Volume.DiscardAsync(0, 4096);
+    }
+
+    [Fact]
+    public async Task A_flush_reaches_the_device()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        await fixture.Volume.FlushAsync();
+        fixture.Volume.Flush();
+        Assert.Equal(2, fixture.Device.Done[(int)IoOperation.Flush]);
+    }
+
+    [Fact]
+    public async Task A_range_beyond_the_end_is_refused_and_a_device_that_grows_is_noticed()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        fixture.Device.SetLength(1024);
+        var error = await Assert.ThrowsAsync<ComancheIoException>(async () => await fixture.Volume.ReadAsync(1024 * 512 - 1, new byte[2]));
+        Assert.Equal(IoStatus.OutOfRange, error.Status);
+        Assert.Contains("524288 bytes", error.Message);
+        Assert.Equal(IoStatus.OutOfRange, Assert.Throws<ComancheIoException>(() => fixture.Volume.Write(long.MaxValue, new byte[2])).Status);
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(async () => await fixture.Volume.ReadAsync(-1, new byte[2]));
+        fixture.Device.SetLength(2048);
+        await fixture.Volume.ReadAsync(1024 * 512 - 1, new byte[2]);
+        await fixture.Volume.ReadAsync(2048 * 512, Memory<byte>.Empty);
+    }
+
+    [Fact]
+    public async Task The_status_of_the_piece_that_failed_is_the_error_and_the_volume_goes_on()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        fixture.Device.Fail = (operation, lba) => operation == IoOperation.Read && lba == 128 ? IoStatus.MediaError : IoStatus.Success;
+        using var buffer = fixture.Volume.AllocateBuffer(256 * 512);
+        var error = await Assert.ThrowsAsync<ComancheIoException>(async () => await fixture.Volume.ReadAsync(0, buffer));
+        Assert.Equal(IoStatus.MediaError, error.Status);
+        Assert.Contains("read of 131072 bytes at offset 0", error.Message);
+
+        // The edge of a write that can't be read: nothing of it is written.
+        error = Assert.Throws<ComancheIoException>(() => fixture.Volume.Write(128 * 512 + 1, [1]));
+        Assert.Equal(IoStatus.MediaError, error.Status);
+        Assert.Equal(0, fixture.Device.Done[(int)IoOperation.Write]);
+        await fixture.Volume.ReadAsync(0, buffer.Memory[..512]);
+    }
+
+    [Fact]
+    public async Task A_read_only_volume_refuses_changes()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync(make: host => new VolumeTestDevice(host, 64, 512, VolumeCapabilities.ReadOnly));
+        var error = await Assert.ThrowsAsync<ComancheIoException>(async () => await fixture.Volume.WriteAsync(0, new byte[1]));
+        Assert.Equal(IoStatus.ReadOnly, error.Status);
+        Assert.Throws<NotSupportedException>(() => new VolumeStream(fixture.Volume).WriteByte(1));
+    }
+
+    [Fact]
+    public async Task A_cancelled_task_ends_only_when_its_descriptor_is_back()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        fixture.Device.IsOpen = false;
+        using var source = new CancellationTokenSource();
+        using var buffer = fixture.Volume.AllocateBuffer(4096);
+        var task = fixture.Volume.ReadAsync(0, buffer, source.Token).AsTask();
+        await VolumeFixture.Until(() => fixture.Device.Held == 1);
+        Assert.Throws<InvalidOperationException>(((IDisposable)buffer).Dispose);
+        Assert.False(task.IsCompleted);
+        source.Cancel();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => task);
+        Assert.Equal(0, fixture.Device.Held);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await fixture.Volume.FlushAsync(source.Token));
+    }
+
+    [Fact]
+    public async Task A_call_that_waits_for_its_turn_or_for_a_block_can_be_cancelled()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync(new VolumeOptions { MaxRequests = 2 });
+        fixture.Device.IsOpen = false;
+        using var source = new CancellationTokenSource();
+        var first = fixture.Volume.WriteAsync(1, new byte[1]).AsTask();
+        var second = fixture.Volume.WriteAsync(2, new byte[1], source.Token).AsTask(); // Shares the block.
+        var third = fixture.Volume.ReadAsync(0, new byte[1], source.Token).AsTask(); // Waits for a slot.
+        await VolumeFixture.Until(() => fixture.Device.Held == 1);
+        source.Cancel();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => second);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => third);
+        Assert.False(first.IsCompleted);
+        fixture.Device.IsOpen = true;
+        await first;
+        await fixture.Volume.WriteAsync(3, new byte[1]);
+    }
+
+    [Fact]
+    public async Task More_calls_than_are_allowed_wait_their_turn_and_all_are_done()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync(new VolumeOptions { MaxRequests = 4, Depth = 2, BounceBuffers = 1, BounceBytes = 512 });
+        fixture.Device.IsOpen = false;
+        var tasks = Enumerable.Range(0, 100).Select(i => fixture.Volume.WriteAsync(i * 1000, Enumerable.Repeat((byte)(i + 1), 1000).ToArray()).AsTask()).ToArray();
+        await VolumeFixture.Until(() => fixture.Device.Held == 1);
+        fixture.Device.IsOpen = true;
+        await Task.WhenAll(tasks);
+        for (var i = 0; i < 100; i++) Assert.False(fixture.Device.Data.Slice(i * 1000, 1000).ContainsAnyExcept((byte)(i + 1)));
+    }
+
+    [Fact]
+    public async Task Disposing_waits_for_what_is_in_flight_and_refuses_what_comes_later()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync(new VolumeOptions { MaxRequests = 1 });
+        fixture.Device.IsOpen = false;
+        var running = fixture.Volume.WriteAsync(0, new byte[512]).AsTask();
+        var waiting = fixture.Volume.WriteAsync(0, new byte[512]).AsTask();
+        await VolumeFixture.Until(() => fixture.Device.Held == 1);
+        var closing = fixture.Volume.DisposeAsync().AsTask();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting);
+        Assert.Throws<ObjectDisposedException>(() => fixture.Volume.Write(0, new byte[512]));
+        Assert.False(closing.IsCompleted);
+        fixture.Device.IsOpen = true;
+        await running;
+        await closing;
+    }
+
+    [Fact]
+    public async Task Memory_that_is_gone_fails_the_call_and_nothing_else()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync(new VolumeOptions { MaxRequests = 1 });
+        var buffer = fixture.Volume.AllocateBuffer(512);
+        ((IDisposable)buffer).Dispose();
+        for (var i = 0; i < 3; i++)
+            await Assert.ThrowsAsync<ObjectDisposedException>(async () => await fixture.Volume.ReadAsync(0, buffer));
+        await fixture.Volume.ReadAsync(0, new byte[512]);
+    }
+
+    [Fact]
+    public async Task A_synchronous_call_on_the_reactor_is_refused_rather_than_waited_for_in_vain()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        Assert.Throws<InvalidOperationException>(() => fixture.Reactor.Invoke(() => fixture.Volume.Flush()));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Continuations_run_on_the_reactor_only_when_asked(bool inline)
+    {
+        await using var fixture = await VolumeFixture.OpenAsync(new VolumeOptions { InlineContinuations = inline });
+        var onReactor = false;
+        fixture.Device.IsOpen = false;
+        var task = Await();
+        fixture.Device.IsOpen = true;
+        await task;
+        Assert.Equal(inline, onReactor);
+
+        async Task Await()
+        {
+            await fixture.Volume.FlushAsync().ConfigureAwait(false);
+            onReactor = fixture.Reactor.IsCurrent;
+        }
+    }
+
+    [Fact]
+    public async Task Two_volumes_on_one_device_do_not_undo_each_other_in_a_shared_block()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        using var reactor = new Comanche.Testing.TestReactor("other");
+        await using var other = await Volume.OpenAsync(fixture.Device, reactor);
+
+        // Every byte of a few blocks is written by one of two volumes, over and over; each must find its own last value.
+        async Task Write(Volume volume, int parity)
+        {
+            var one = new byte[1];
+            for (var round = 0; round < 20; round++)
+            {
+                for (var at = parity; at < 64; at += 2)
+                {
+                    one[0] = (byte)(round + parity * 100);
+                    await volume.WriteAsync(500 + at, one);
+                }
+            }
+        }
+
+        await Task.WhenAll(Task.Run(() => Write(fixture.Volume, 0)), Task.Run(() => Write(other, 1)));
+        for (var at = 0; at < 64; at++) Assert.Equal(at % 2 == 0 ? 19 : 119, fixture.Device.Data[500 + at]);
+    }
+}
