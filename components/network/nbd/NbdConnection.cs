@@ -124,7 +124,8 @@ internal sealed unsafe partial class NbdConnection
     {
         if (_phase < Phase.Finishing && _readable && !_stalled) return 0;
         if (!_output.IsEmpty && _writable && _phase != Phase.Closed) return 0;
-        return _inFlight != 0 ? _queue!.Arm(waitSet) : WaitSet.Forever;
+        if (_inFlight != 0) return _queue!.Arm(waitSet);
+        return _batchCount != 0 ? 0 : WaitSet.Forever; // Refused though nothing of ours is in flight: tried again.
     }
 
     /// <summary>Ends the connection now: nothing more is received or sent.</summary>
