@@ -41,8 +41,17 @@ public sealed class PartitionOverStripeOverXorRecipe : IConformanceRecipe
     {
         var xor = XorRecipe.Make("""{"key":"0123456789abcdef"}""");
         var members = Enumerable.Range(0, 3).Select(i => ("", bench.Add(xor(bench.Host($"xor{i}")), ("", bench.AddMemory())))).ToArray();
+        foreach (var (_, member) in members) Blank(member, bench);
         var stripe = bench.Add(new StripeDevice(bench.Host("stripe"), new StripeOptions { Chunk = ByteSize.KiB(4) }), members);
         return new(host => new GptDevice(host, new GptOptions { Create = true }), ("", stripe));
+    }
+
+    // Zeroes below a filter with a key are not zeroes above it, and a stripe labels only what is blank.
+    private static void Blank(IBase member, Workbench bench)
+    {
+        using var io = new SyncIo(member.Query<IBlockDevice>()!, bench.Host("blank"), "member");
+        var zeroes = new byte[1 << 20];
+        for (ulong lba = 0; lba < io.Volume.BlockCount; lba += (ulong)zeroes.Length / io.Volume.BlockSize) io.Write(lba, zeroes);
     }
 }
 
