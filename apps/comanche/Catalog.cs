@@ -51,6 +51,5 @@ internal static class Catalog
         return result;
     }
 
-    // Set where native libraries can be loaded.
-    private static INativeLoader? Native => null;
+    private static NativeLoader Native { get; } = new();
 }

@@ -13,7 +13,7 @@ namespace Comanche.App;
 internal readonly record struct DeviceSample(ulong Ios, ulong Bytes, ulong Errors, ulong Nanoseconds, ulong Timed);
 
 /// <summary>Shows a stack at work: on a terminal a table that is drawn anew every second, elsewhere a line per device now and then.</summary>
-internal sealed class LiveView(RunningStack stack, StackProcess process)
+internal sealed class LiveView(RunningStack stack, AppProcess process)
 {
     private readonly List<RunningDevice> _devices = [.. stack.Devices.Where(d => d.Device is not null)];
     private readonly Dictionary<string, DeviceSample> _before = [];

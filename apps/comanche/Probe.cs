@@ -10,7 +10,7 @@ internal static unsafe class Probe
     /// <summary>Probes every device bottom-up; the exit code is 2 where one is not as the file says.</summary>
     public static int Run(CheckedStack stack)
     {
-        using var process = new StackProcess(LogSink.None);
+        using var process = new AppProcess(LogSink.None);
         var failed = new HashSet<string>();
         var isBad = false;
         foreach (var device in stack.Devices.Where(d => !d.Definition.IsExport))
@@ -35,11 +35,11 @@ internal static unsafe class Probe
         return isBad ? ExitCode.BadInput : ExitCode.Success;
     }
 
-    private static bool ProbeOne(CheckedStack stack, StackProcess process, CheckedDevice device)
+    private static bool ProbeOne(CheckedStack stack, AppProcess process, CheckedDevice device)
     {
         try
         {
-            using var running = RunningStack.Start(stack, process, new ComposeOptions { Only = device.Name, ReadOnly = true });
+            using var running = RunningStack.Start(stack, process.Stack, new ComposeOptions { Only = device.Name, ReadOnly = true });
             var found = running.Find(device.Name)!;
             if (found.Device is not { } volume)
             {

@@ -24,9 +24,7 @@ internal sealed class StackLock : IDisposable
         try
         {
             var file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            file.SetLength(0);
-            file.Write(Encoding.UTF8.GetBytes($"{Environment.ProcessId} {full}\n"));
-            file.Flush();
+            File.WriteAllText(HolderFile(path), $"{Environment.ProcessId}");
             return new StackLock(file);
         }
         catch (IOException)
@@ -37,22 +35,20 @@ internal sealed class StackLock : IDisposable
 
     public void Dispose() => _file.Dispose();
 
-    // The one who holds it wrote its number there; a plain read goes past .NET's lock.
+    // The one who holds the lock wrote its number beside it; the lock itself can't be read while it is held.
     private static string Holder(string path)
     {
         try
         {
-            using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            Span<byte> text = stackalloc byte[32];
-            var read = RandomAccess.Read(handle, text, 0);
-            var number = Encoding.UTF8.GetString(text[..read]).Split(' ')[0];
-            return int.TryParse(number, out _) ? $" ({number})" : "";
+            return int.TryParse(File.ReadAllText(HolderFile(path)), out var process) ? $" ({process})" : "";
         }
         catch (IOException)
         {
             return "";
         }
     }
+
+    private static string HolderFile(string path) => Path.ChangeExtension(path, ".pid");
 
     // Private to the user: nobody else may put links there.
     private static string Folder()

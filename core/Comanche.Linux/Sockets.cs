@@ -65,9 +65,10 @@ public static unsafe partial class Sockets
         var socket = Open(Unix);
         try
         {
-            // The mode is set before there is a name, so that at no moment somebody else can connect; bind() applies the umask on top.
+            // The mode is set before there is a name, so that at no moment somebody else can connect; bind() takes the umask off it, which is undone.
             Check(fchmod(socket, mode), $"the mode of {path}");
             Check(bind(socket, &address, length), $"listening on {path}");
+            Check(chmod(address.Path, mode), $"the mode of {path}");
             Check(listen(socket, backlog), $"listening on {path}");
             return socket;
         }
@@ -260,6 +261,7 @@ public static unsafe partial class Sockets
     [LibraryImport("libc")] private static partial int getsockname(int socket, void* address, uint* length);
     [LibraryImport("libc")] private static partial int setsockopt(int socket, int level, int name, void* value, uint length);
     [LibraryImport("libc")] private static partial int shutdown(int socket, int how);
+    [LibraryImport("libc")] private static partial int chmod(byte* path, uint mode);
     [LibraryImport("libc")] private static partial int fchmod(int descriptor, uint mode);
     [LibraryImport("libc")] private static partial int open(byte* path, int flags);
     [LibraryImport("libc")] private static partial int statx(int folder, byte* path, int flags, uint mask, byte* status);

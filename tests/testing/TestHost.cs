@@ -8,13 +8,16 @@ namespace Comanche.Testing;
 /// A host for tests: ordinary memory, real or hand-driven time, seeded randomness, a log that can be read.
 /// </summary>
 [GeneratedComClass]
-public sealed unsafe partial class TestHost(string name = "test", ulong seed = 1) : IHost
+public sealed unsafe partial class TestHost(string name = "test", ulong seed = 1) : IHost, IReactorHost
 {
     private readonly Random _random = new((int)seed);
     private readonly Dictionary<string, nint> _counters = [];
 
     /// <summary>The memory that components get; one for all hosts of a test if it is shared.</summary>
     public TestMemory Memory { get; init; } = new();
+
+    /// <summary>The reactor that components get; without one they are refused.</summary>
+    public IReactor? Reactor { get; init; }
 
     /// <summary>What the component is asked.</summary>
     public HostFlags Flags { get; init; }
@@ -36,6 +39,9 @@ public sealed unsafe partial class TestHost(string name = "test", ulong seed = 1
 
     /// <inheritdoc/>
     public HostFlags GetFlags() => Flags;
+
+    /// <inheritdoc/>
+    public IReactor GetReactor() => Reactor ?? throw new ComancheException($"{name}: the test gave no reactor");
 
     /// <inheritdoc/>
     public IZerocopyMemory GetMemory() => Memory;

@@ -6,9 +6,8 @@ namespace Comanche.App.Bench;
 /// <summary>What one layer of a stack cost during a bench.</summary>
 /// <param name="Name">The device.</param>
 /// <param name="Descriptors">How many descriptors passed its queue.</param>
-/// <param name="Nanoseconds">The time spent in it and below it, in nanoseconds.</param>
-/// <param name="OwnNanoseconds">The same without what lies below.</param>
-internal sealed record LayerCost(string Name, ulong Descriptors, ulong Nanoseconds, ulong OwnNanoseconds);
+/// <param name="OwnNanoseconds">The processor time in it, without what lies below, in nanoseconds.</param>
+internal sealed record LayerCost(string Name, ulong Descriptors, ulong OwnNanoseconds);
 
 /// <summary>The outcome of a bench, all jobs together, as text and in fio's JSON layout.</summary>
 internal sealed class BenchReport(BenchPlan plan, string device, DateTimeOffset at)
@@ -28,6 +27,9 @@ internal sealed class BenchReport(BenchPlan plan, string device, DateTimeOffset 
 
     public required long AllocatedBytes { get; init; }
 
+    /// <summary>Bytes that layers copied between buffers.</summary>
+    public required ulong CopiedBytes { get; init; }
+
     public IReadOnlyList<LayerCost> Layers { get; init; } = [];
 
     public string? Failure { get; init; }
@@ -46,7 +48,7 @@ internal sealed class BenchReport(BenchPlan plan, string device, DateTimeOffset 
         if (Writes.Count != 0) Print(output, "write", Writes, WriteIops);
         var total = Reads.Count + Writes.Count;
         var cpu = total == 0 ? 0 : (UserPercent + SystemPercent) / 100 * Elapsed.TotalSeconds * 1e9 / total;
-        output.WriteLine($"  cpu    usr {UserPercent:F1} %, sys {SystemPercent:F1} %, {cpu:F1} ns per I/O; {AllocatedBytes} bytes allocated");
+        output.WriteLine($"  cpu    usr {UserPercent:F1} %, sys {SystemPercent:F1} %, {cpu:F1} ns per I/O; {AllocatedBytes} bytes allocated, {CopiedBytes} copied");
         foreach (var layer in Layers)
         {
             var per = Math.Max(1, layer.Descriptors);
@@ -70,6 +72,7 @@ internal sealed class BenchReport(BenchPlan plan, string device, DateTimeOffset 
             ["usr_cpu"] = Math.Round(UserPercent, 6),
             ["sys_cpu"] = Math.Round(SystemPercent, 6),
             ["allocated_bytes"] = AllocatedBytes,
+            ["copied_bytes"] = CopiedBytes,
         };
         if (Layers.Count != 0) job["layers"] = new JsonArray([.. Layers.Select(l => (JsonNode)ToJson(l))]);
         return new JsonObject
@@ -158,7 +161,6 @@ internal sealed class BenchReport(BenchPlan plan, string device, DateTimeOffset 
     {
         ["name"] = layer.Name,
         ["descriptors"] = layer.Descriptors,
-        ["total_ns"] = layer.Nanoseconds,
         ["own_ns"] = layer.OwnNanoseconds,
         ["ns_per_descriptor"] = Math.Round((double)layer.OwnNanoseconds / Math.Max(1, layer.Descriptors), 3),
     };

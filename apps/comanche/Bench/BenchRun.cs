@@ -69,8 +69,8 @@ internal static unsafe class BenchRun
         }
 
         using var stackLock = StackLock.Take(request.Stack.File.Path);
-        using var process = new StackProcess(TextLog.Make(LogLevel.Warning)) { MeasuresLayers = request.Layers };
-        using var running = RunningStack.Start(request.Stack, process, new ComposeOptions { Only = request.Device, WithExports = false });
+        using var process = new AppProcess(TextLog.Make(LogLevel.Warning), request.Layers);
+        using var running = RunningStack.Start(request.Stack, process.Stack, new ComposeOptions { Only = request.Device, WithExports = false });
         var target = running.Find(request.Device)!;
         if (target.Device is not { } device) throw new BadInputException($"comanche: '{request.Device}' is no block device");
         var plan = Plan(request, device);
@@ -127,7 +127,7 @@ internal static unsafe class BenchRun
     }
 
     private static BenchReport Drive<T>(
-        BenchRequest request, StackProcess process, BenchPlan plan, RunningStack running, Func<int, T> make, Func<T, Action> body, Func<T, Action> stop,
+        BenchRequest request, AppProcess process, BenchPlan plan, RunningStack running, Func<int, T> make, Func<T, Action> body, Func<T, Action> stop,
         Func<T, (ulong Read, ulong Written)> progress,
         Func<T, (LatencyHistogram Reads, LatencyHistogram Writes, TimeSpan Elapsed, long Allocated, string? Failure)> outcome)
         where T : IDisposable
@@ -136,6 +136,7 @@ internal static unsafe class BenchRun
         var threads = jobs.Select((job, i) => new Thread(() => body(job)()) { Name = $"bench-{i}", IsBackground = true }).ToList();
         using var signals = new StopSignals(() => jobs.ForEach(j => stop(j)()));
         var at = DateTimeOffset.Now;
+        var copied = process.BytesCopied;
         var cpu = Environment.CpuUsage;
         var clock = Stopwatch.StartNew();
         threads.ForEach(t => t.Start());
@@ -156,6 +157,7 @@ internal static unsafe class BenchRun
             Reads = reads, Writes = writes, Elapsed = outcomes.Max(o => o.Elapsed), AllocatedBytes = outcomes.Sum(o => o.Allocated),
             UserPercent = used.User / wall * 100 / plan.Jobs, SystemPercent = used.System / wall * 100 / plan.Jobs,
             Failure = outcomes.Select(o => o.Failure).FirstOrDefault(f => f is not null),
+            CopiedBytes = process.BytesCopied - copied,
             Layers = request.Layers ? process.MeasureLayers(running) : [],
         };
         jobs.ForEach(j => j.Dispose());

@@ -38,9 +38,9 @@ internal static class RunCommand
         using var stackLock = StackLock.Take(stack.File.Path);
         using var stop = new ManualResetEventSlim();
         using var signals = new StopSignals(stop.Set);
-        using var process = new StackProcess(TextLog.Make(level));
+        using var process = new AppProcess(TextLog.Make(level), countsEveryDevice: true);
         if (!Console.IsOutputRedirected) Terminal.Draw(stack);
-        var running = RunningStack.Start(stack, process, new ComposeOptions());
+        var running = RunningStack.Start(stack, process.Stack, new ComposeOptions());
         try
         {
             TextLog.Write(LogLevel.Information, stack.File.Name, $"runs, process {Environment.ProcessId}; {Describe(running)}");

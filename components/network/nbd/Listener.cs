@@ -56,9 +56,7 @@ internal sealed class Listener : IDisposable
         try
         {
             if (File.Exists(path)) RemoveStale(path);
-            var socket = Sockets.ListenUnix(path, mode, Backlog);
-            File.SetUnixFileMode(path, (UnixFileMode)mode);
-            return socket;
+            return Sockets.ListenUnix(path, mode, Backlog);
         }
         finally
         {

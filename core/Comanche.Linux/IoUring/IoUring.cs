@@ -13,7 +13,9 @@ namespace Comanche.Linux;
 /// <para><b>Flags.</b> The ring asks for the newest set-up flags and gives them up one by one where the kernel does not know them
 /// (<see cref="SetupFlags"/> says what is left). With DEFER_TASKRUN finished work waits in the kernel until the owner calls
 /// <see cref="Enter"/> for events; the kernel says so in shared memory (<see cref="HasKernelWork"/>), so that polling costs no calls.</para>
-/// <para><b>Sleeping.</b> <see cref="Descriptor"/> is readable when completions, or work that will give them, are there.</para>
+/// <para><b>Sleeping.</b> <see cref="Arm"/> gives the descriptor that becomes readable. It is the ring's own, except with DEFER_TASKRUN: there
+/// a poll of the ring is not woken by finished work (tried on 6.18; it wakes only a thread that waits in the ring), so an eventfd is registered,
+/// silent while nobody sleeps.</para>
 /// </remarks>
 public sealed unsafe partial class IoUring : IDisposable
 {
@@ -42,8 +44,11 @@ public sealed unsafe partial class IoUring : IDisposable
     private readonly nuint _sqesBytes;
     private readonly byte* _ring;
     private uint _tail; // What was prepared; the kernel sees it by _sqTail at the next Enter.
+    private readonly uint* _cqFlags;
     private int _enterDescriptor;
     private uint _enterFlags;
+    private int _wake = -1; // DEFER_TASKRUN only: the eventfd that ends a sleep.
+    private bool _armed;
     private bool _disposed;
 
     private IoUring(int descriptor, in io_uring_params parameters)
@@ -77,6 +82,7 @@ public sealed unsafe partial class IoUring : IDisposable
         _cqHead = (uint*)(_ring + cq.head);
         _cqTail = (uint*)(_ring + cq.tail);
         _cqMask = *(uint*)(_ring + cq.ring_mask);
+        _cqFlags = (uint*)(_ring + cq.flags);
         _cqes = (io_uring_cqe*)(_ring + cq.cqes);
         _tail = *_sqTail;
         if (!hasArray) return;
@@ -84,7 +90,7 @@ public sealed unsafe partial class IoUring : IDisposable
         for (uint i = 0; i < parameters.sq_entries; i++) array[i] = i;
     }
 
-    /// <summary>The ring's file descriptor: readable when there is something to reap.</summary>
+    /// <summary>The ring's file descriptor. What to sleep on is said by <see cref="Arm"/>.</summary>
     public int Descriptor { get; }
 
     /// <summary>The set-up flags that the kernel took.</summary>
@@ -116,6 +122,9 @@ public sealed unsafe partial class IoUring : IDisposable
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => Volatile.Read(ref *_cqTail) - *_cqHead;
     }
+
+    /// <summary>Whether notices are on: <see cref="Arm"/> was called and <see cref="Disarm"/> was not. Always false without DEFER_TASKRUN.</summary>
+    public bool IsArmed => _armed;
 
     /// <summary>Opens a ring. Throws with the reason in words where that fails.</summary>
     public static IoUring Open(in IoUringOptions options)
@@ -150,25 +159,19 @@ public sealed unsafe partial class IoUring : IDisposable
     }
 
     /// <summary>
-    /// Hands what was prepared to the kernel and, if asked, turns finished work into completions; never waits. Returns 0, or a negative error number:
+    /// Hands what was prepared to the kernel and, if asked, turns finished work into completions; does not wait. Returns 0, or a negative error number:
     /// EAGAIN and EBUSY mean that the rest can be handed over later.
     /// </summary>
-    public int Enter(bool events) => Enter(events, waitFor: 0);
-
-    /// <summary>
-    /// As <see cref="Enter(bool)"/>, and sleeps until so many completions can be read. Returns EINTR where a signal ended the sleep.
-    /// </summary>
-    public int Enter(bool events, uint waitFor)
+    public int Enter(bool events)
     {
         Volatile.Write(ref *_sqTail, _tail);
         var flags = _enterFlags;
-        uint submit;
+        uint submit = 0;
         if (_polled)
         {
-            submit = 0;
             Interlocked.MemoryBarrier(); // The tail must be seen before the kernel thread's flag is read: the kernel does it the other way round.
             if ((Volatile.Read(ref *_sqFlags) & IORING_SQ_NEED_WAKEUP) != 0) flags |= IORING_ENTER_SQ_WAKEUP;
-            else if (!events || (waitFor == 0 && !HasKernelWork)) return 0;
+            else if (!events || !HasKernelWork) return 0;
         }
         else
         {
@@ -177,8 +180,54 @@ public sealed unsafe partial class IoUring : IDisposable
 
         if (events) flags |= IORING_ENTER_GETEVENTS;
         Calls++;
-        var result = Native.syscall(SYS_io_uring_enter, _enterDescriptor, (nint)submit, (nint)waitFor, (nint)flags, 0, 0);
+        var result = Native.syscall(SYS_io_uring_enter, _enterDescriptor, (nint)submit, 0, (nint)flags, 0, 0);
         return result >= 0 ? 0 : -Errno.Last;
+    }
+
+    /// <summary>
+    /// Sleeps in the ring until so many completions can be read, or the time is up; what was prepared is handed over before. Cheaper than a sleep on <see cref="Arm"/>'s
+    /// descriptor. Returns 0, or a negative error number: ETIME for the time, EINTR for a signal, EOPNOTSUPP where the kernel (before 5.11) can't.
+    /// </summary>
+    /// <param name="completions">At least 1.</param>
+    /// <param name="timeoutNs">Nanoseconds, or <see cref="WaitSet.Forever"/>.</param>
+    public int Wait(uint completions, long timeoutNs)
+    {
+        if ((Features & IORING_FEAT_EXT_ARG) == 0) return -Errno.EOPNOTSUPP;
+        Volatile.Write(ref *_sqTail, _tail);
+        var submit = _polled ? 0 : _tail - Volatile.Read(ref *_sqHead);
+        var flags = _enterFlags | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+        if (_polled) flags |= IORING_ENTER_SQ_WAKEUP;
+        var time = new kernel_timespec { tv_sec = timeoutNs / 1_000_000_000, tv_nsec = timeoutNs % 1_000_000_000 };
+        var argument = new io_uring_getevents_arg { ts = timeoutNs == WaitSet.Forever ? 0 : (ulong)&time };
+        Calls++;
+        var result = Native.syscall(
+            SYS_io_uring_enter, _enterDescriptor, (nint)submit, (nint)completions, (nint)flags, (nint)(&argument), sizeof(io_uring_getevents_arg));
+        return result >= 0 ? 0 : -Errno.Last;
+    }
+
+    /// <summary>
+    /// The descriptor that becomes readable when there is something to reap, or -1 where none can be had. The caller looks at <see cref="Completions"/> and
+    /// <see cref="HasKernelWork"/> once more before it sleeps, and calls <see cref="Disarm"/> when it finds something.
+    /// </summary>
+    public int Arm()
+    {
+        if ((SetupFlags & IORING_SETUP_DEFER_TASKRUN) == 0) return Descriptor;
+        if (_wake < 0 && !OpenWake()) return -1;
+        if (!_armed)
+        {
+            _armed = true;
+            Volatile.Write(ref *_cqFlags, 0);
+            Interlocked.MemoryBarrier(); // Notices are on before the caller looks for work a last time.
+        }
+
+        return _wake;
+    }
+
+    /// <summary>Ends what <see cref="Arm"/> began: no more notices, and those that came are taken back. Costs nothing where nothing is armed.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Disarm()
+    {
+        if (_armed) DisarmWake();
     }
 
     /// <summary>The completion that comes after the first <paramref name="index"/> unread ones.</summary>
@@ -241,6 +290,30 @@ public sealed unsafe partial class IoUring : IDisposable
         Native.munmap(_sqes, _sqesBytes);
         Native.munmap(_ring, _ringBytes);
         PosixFile.Close(Descriptor);
+        if (_wake >= 0) PosixFile.Close(_wake);
+    }
+
+    // The eventfd is made at the first sleep: a queue that is always polled needs none.
+    private bool OpenWake()
+    {
+        const int CloseOnExecNonBlocking = 0x80800;
+        _wake = Native.eventfd(0, CloseOnExecNonBlocking);
+        if (_wake < 0) return false;
+        var wake = _wake;
+        Volatile.Write(ref *_cqFlags, IORING_CQ_EVENTFD_DISABLED);
+        if (Register(IORING_REGISTER_EVENTFD, &wake, 1) >= 0) return true;
+        PosixFile.Close(wake);
+        _wake = -1;
+        return false;
+    }
+
+    private void DisarmWake()
+    {
+        _armed = false;
+        Volatile.Write(ref *_cqFlags, IORING_CQ_EVENTFD_DISABLED);
+        ulong notices;
+        Native.read(_wake, &notices, sizeof(ulong));
+        Calls++;
     }
 
     internal int Register(uint operation, void* argument, uint count)
@@ -305,5 +378,11 @@ public sealed unsafe partial class IoUring : IDisposable
 
         [LibraryImport("libc")]
         internal static partial int munmap(void* address, nuint length);
+
+        [LibraryImport("libc")]
+        internal static partial int eventfd(uint value, int flags);
+
+        [LibraryImport("libc")]
+        internal static partial nint read(int descriptor, void* buffer, nuint length);
     }
 }

@@ -99,6 +99,21 @@ public struct io_uring_probe
     private readonly uint _resv0, _resv1, _resv2;
 }
 
+/// <summary>How an enter waits, with IORING_ENTER_EXT_ARG.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct io_uring_getevents_arg
+{
+    public ulong sigmask;
+    public uint sigmask_sz, min_wait_usec;
+    public ulong ts;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+public struct kernel_timespec
+{
+    public long tv_sec, tv_nsec;
+}
+
 /// <summary>The constants of io_uring.</summary>
 public static class IoUringAbi
 {
@@ -138,16 +153,22 @@ public static class IoUringAbi
     public const uint IORING_FEAT_NODROP = 1u << 1;
     public const uint IORING_FEAT_SUBMIT_STABLE = 1u << 2;
 
+    public const uint IORING_FEAT_EXT_ARG = 1u << 8;
+
     public const uint IORING_SQ_NEED_WAKEUP = 1u << 0;
     public const uint IORING_SQ_CQ_OVERFLOW = 1u << 1;
     public const uint IORING_SQ_TASKRUN = 1u << 2;
 
+    public const uint IORING_CQ_EVENTFD_DISABLED = 1u << 0;
+
     public const uint IORING_ENTER_GETEVENTS = 1u << 0;
     public const uint IORING_ENTER_SQ_WAKEUP = 1u << 1;
+    public const uint IORING_ENTER_EXT_ARG = 1u << 3;
     public const uint IORING_ENTER_REGISTERED_RING = 1u << 4;
 
     public const uint IORING_REGISTER_FILES = 2;
     public const uint IORING_UNREGISTER_FILES = 3;
+    public const uint IORING_REGISTER_EVENTFD = 4;
     public const uint IORING_REGISTER_PROBE = 8;
     public const uint IORING_REGISTER_BUFFERS2 = 15;
     public const uint IORING_REGISTER_BUFFERS_UPDATE = 16;

@@ -16,8 +16,12 @@ public interface IStackProcess
     /// Puts an edge in front of a device: where its contract is checked, read-only enforced and its I/O counted. The edge takes over the
     /// component's one count and is what others bind to. Answers the component itself where it is no block device.
     /// </summary>
-    IBase Wrap(string name, IBase component, IHost host, HostFlags flags);
+    /// <param name="name">The component's name in the stack.</param>
+    /// <param name="component">The component.</param>
+    /// <param name="flags">What the stack asks of it.</param>
+    /// <param name="isEntry">Whether no other device stands on it: exports and applications use it.</param>
+    IBase Wrap(string name, IBase component, HostFlags flags, bool isEntry);
 
-    /// <summary>The text that a component in another language left behind for the failing call that it just returned from; null where it left none.</summary>
-    string? TakeFailure(IHost host);
+    /// <summary>The text that a component in another language left behind for the failing call on this thread; null where it left none.</summary>
+    string? TakeFailure();
 }

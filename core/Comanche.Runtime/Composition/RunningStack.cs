@@ -65,7 +65,9 @@ public sealed class RunningStack : IDisposable
         try
         {
             foreach (var reactor in stack.File.Reactors) process.AddReactor(reactor);
-            foreach (var device in Chosen(stack, options)) running.Make(device, options);
+            var chosen = Chosen(stack, options);
+            var stoodOn = chosen.Where(d => !d.Definition.IsExport).SelectMany(d => d.Bindings.Select(b => b.Device)).ToHashSet();
+            foreach (var device in chosen) running.Make(device, options, isEntry: !stoodOn.Contains(device));
             foreach (var device in running._devices) running.StartOne(device);
             return running;
         }
@@ -130,17 +132,17 @@ public sealed class RunningStack : IDisposable
         return [.. stack.Devices.Where(wanted.Contains)];
     }
 
-    private void Make(CheckedDevice device, ComposeOptions options)
+    private void Make(CheckedDevice device, ComposeOptions options, bool isEntry)
     {
         var flags = device.Definition.IsReadOnly || options.ReadOnly ? HostFlags.ReadOnly : HostFlags.None;
         var host = _process.CreateHost(device.Name, flags, device.Definition.Reactor);
-        Guard(device, host, () =>
+        Guard(device, () =>
         {
             var component = device.Kind!.Create(host, device.Options);
             try
             {
                 foreach (var (role, below, _) in device.Bindings) component.Bind(Find(below.Name)!.Component, role);
-                _devices.Add(new RunningDevice(device, host, _process.Wrap(device.Name, component, host, flags)));
+                _devices.Add(new RunningDevice(device, host, _process.Wrap(device.Name, component, flags, isEntry)));
             }
             catch
             {
@@ -154,7 +156,7 @@ public sealed class RunningStack : IDisposable
     private void StartOne(RunningDevice device)
     {
         if (device.IsStarted) return;
-        Guard(device.Definition, device.Host, device.Component.Start);
+        Guard(device.Definition, device.Component.Start);
         device.IsStarted = true;
     }
 
@@ -192,9 +194,11 @@ public sealed class RunningStack : IDisposable
         for (var i = _devices.Count - 1; i >= 0; i--) StopOne(_devices[i], failures);
         for (var i = _devices.Count - 1; i >= 0; i--)
         {
+            // Whatever stood on it is gone by now: this count is the last, and nobody uses a native component's wrapper any more.
             var component = _devices[i].Component;
-            Try(_devices[i], failures, () => component.Release());
-            NativeObject.FinalRelease(component);
+            uint left = 1;
+            Try(_devices[i], failures, () => left = component.Release());
+            if (left == 0) NativeObject.FinalRelease(component is Edge edge ? edge.Device : component);
         }
 
         _devices.Clear();
@@ -204,7 +208,7 @@ public sealed class RunningStack : IDisposable
     {
         try
         {
-            Guard(device.Definition, device.Host, action);
+            Guard(device.Definition, action);
         }
         catch (ComancheException e)
         {
@@ -213,7 +217,7 @@ public sealed class RunningStack : IDisposable
     }
 
     // Whatever a component throws becomes one line that names the device and its place.
-    private void Guard(CheckedDevice device, IHost host, Action action)
+    private void Guard(CheckedDevice device, Action action)
     {
         try
         {
@@ -221,7 +225,7 @@ public sealed class RunningStack : IDisposable
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
-            var text = e is ComancheException ? e.Message : _process.TakeFailure(host) ?? (e is COMException ? $"failed with HRESULT 0x{e.HResult:X8}" : e.Message);
+            var text = e is ComancheException ? e.Message : _process.TakeFailure() ?? (e is COMException ? $"failed with HRESULT 0x{e.HResult:X8}" : e.Message);
             var named = text.StartsWith($"{device.Name}: ", StringComparison.Ordinal) ? text : $"{device.Name}: {text}";
             throw new ComancheException($"{device.Definition.At}: error: {named}", e);
         }

@@ -79,6 +79,12 @@ internal sealed class StackYaml
             problems.Add(new StackProblem(yaml.Locate(e.Start), $"not YAML: {Sentence(message)}"));
             return null;
         }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException or IndexOutOfRangeException or NullReferenceException or FormatException)
+        {
+            // The scanner trips over a few broken files instead of refusing them; a place to look at is all that is lost.
+            problems.Add(new StackProblem(yaml.Locate(yaml._parser.Current?.End ?? Mark.Empty), "not YAML: broken near here"));
+            return null;
+        }
     }
 
     private static string Sentence(string message)

@@ -13,11 +13,15 @@ namespace Comanche.Runtime;
 [GeneratedComClass]
 public sealed unsafe partial class Edge : IBlockDevice
 {
+    // A layer that breaks a rule breaks it with every I/O: the first lines say it all.
+    private const int MostReported = 20;
+
     private readonly ComancheProcess _process;
     private readonly IBlockDevice _device;
     private readonly EdgeOptions _options;
     private int _count = 1;
     private int _openQueues;
+    private int _violations;
 
     internal Edge(ComancheProcess process, string name, IBlockDevice device, EdgeOptions options)
     {
@@ -25,6 +29,7 @@ public sealed unsafe partial class Edge : IBlockDevice
         _device = device;
         _options = options;
         Name = name;
+        Statistics = process.Statistics.GetDevice(name);
         device.Retain();
     }
 
@@ -36,6 +41,9 @@ public sealed unsafe partial class Edge : IBlockDevice
 
     /// <summary>What the edge does.</summary>
     public EdgeOptions Options => _options;
+
+    /// <summary>What is counted at this edge; all 0 where its queues are the device's own.</summary>
+    public DeviceStatistics Statistics { get; }
 
     /// <summary>How many queues are open that this edge watches.</summary>
     public int OpenQueues => Volatile.Read(ref _openQueues);
@@ -82,7 +90,19 @@ public sealed unsafe partial class Edge : IBlockDevice
     }
 
     /// <inheritdoc/>
-    public IIoQueue OpenQueue(QueueOptions* options) => _device.OpenQueue(options);
+    public IIoQueue OpenQueue(QueueOptions* options)
+    {
+        if (options->Depth is 0 or > QueueOptions.MaxDepth)
+            throw new ComancheException($"{Name}: a queue of depth {options->Depth} was asked for; 1 to {QueueOptions.MaxDepth} can be had");
+        VolumeInfo volume;
+        GetVolumeInfo(&volume);
+        var entry = _options.Entry || _options.ReadOnly;
+        var queue = _device.OpenQueue(options);
+        if (_options.Check) queue = new CheckQueue(this, queue, *options, volume, _options.OnViolation ?? Report);
+        if (_options.Layers) queue = new ProbeQueue(this, queue, options->Depth, volume, counts: !entry, _process.Clock);
+        if (entry) queue = new EntryQueue(this, queue, options->Depth, volume, _options.Entry && _options.Latency, _process.Clock);
+        return queue;
+    }
 
     internal void QueueOpened() => Interlocked.Increment(ref _openQueues);
 
@@ -120,4 +140,9 @@ public sealed unsafe partial class Edge : IBlockDevice
 
     /// <inheritdoc/>
     public ulong* GetGeneration() => _device.GetGeneration();
+
+    private void Report(string violation)
+    {
+        if (Interlocked.Increment(ref _violations) <= MostReported) _process.Log.Write(LogLevel.Error, Name, $"contract broken: {violation}");
+    }
 }

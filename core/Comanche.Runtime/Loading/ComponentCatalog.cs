@@ -67,7 +67,7 @@ public sealed class ComponentCatalog
         try
         {
             if (native.Load(path) is not { } factory) return;
-            for (var i = 0; i < factory.GetCount(); i++) Add(NativeComponentKind.Read(factory, i, path, NameOf));
+            for (var i = 0; i < factory.GetCount(); i++) Add(NativeComponentKind.Read(factory, i, path));
         }
         catch (ComancheException e)
         {
@@ -95,10 +95,6 @@ public sealed class ComponentCatalog
         _kinds.Add(kind.Id, kind);
         _byUuid.Add(kind.Uuid, kind);
     }
-
-    /// <summary>The name of an interface of the contracts, or its UUID where it is none.</summary>
-    private static string NameOf(Guid id) =>
-        typeof(IBase).Assembly.GetExportedTypes().FirstOrDefault(t => t.IsInterface && t.GUID == id)?.Name ?? id.ToString();
 
     // By name first: an assembly that the process has already (a test references components) is not loaded a second time.
     private static Assembly LoadAssembly(string path)

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace Comanche.Runtime.Loading;
@@ -33,23 +32,7 @@ internal sealed class NativeComponentKind : ComponentKind
     public static bool ExportsFactory(string path) => File.ReadAllBytes(path).AsSpan().IndexOf("comanche_factory"u8) >= 0;
 
     /// <summary>Reads one kind of a factory.</summary>
-    public static NativeComponentKind Read(IFactory factory, int index, string path, Func<Guid, string> nameOf)
-    {
-        try
-        {
-            var json = JsonNode.Parse(factory.Describe(index))!.AsObject();
-            var description = new ComponentDescription(
-                (string)json["id"]!, Guid.Parse((string)json["uuid"]!), (string?)json["summary"] ?? "",
-                [.. Elements(json, "interfaces").Select(i => Interface((string)i!, nameOf))],
-                [.. Elements(json, "binds").Select(b => Binding(b!.AsObject(), nameOf))],
-                [.. Elements(json, "options").Select(o => Option(o!.AsObject()))]);
-            return new NativeComponentKind(factory, description, path);
-        }
-        catch (Exception e) when (e is JsonException or FormatException or InvalidOperationException or ArgumentException or NullReferenceException)
-        {
-            throw new ComancheException($"{path}: the description of kind {index} is not as agreed: {e.Message}", e);
-        }
-    }
+    public static NativeComponentKind Read(IFactory factory, int index, string path) => new(factory, NativeDescription.Read(factory, index, path), path);
 
     public override void Plan(PlanContext plan) { }
 
@@ -66,33 +49,6 @@ internal sealed class NativeComponentKind : ComponentKind
 
         return _factory.Create(Uuid, host, json.ToJsonString());
     }
-
-    private static IEnumerable<JsonNode?> Elements(JsonObject json, string name) => json[name]?.AsArray() ?? [];
-
-    private static InterfaceDescription Interface(string id, Func<Guid, string> nameOf) => new(nameOf(Guid.Parse(id)), Guid.Parse(id));
-
-    private static BindingDescription Binding(JsonObject json, Func<Guid, string> nameOf) => new(
-        (string?)json["role"] ?? "", Interface((string)json["interface"]!, nameOf), (int?)json["min"] ?? 1, (int?)json["max"] ?? 1);
-
-    private static OptionDescription Option(JsonObject json) => new((string)json["name"]!, KindOf((string)json["type"]!), (string?)json["summary"] ?? "")
-    {
-        Default = json["default"]?.ToString(),
-        Min = json["min"]?.ToString(),
-        Max = json["max"]?.ToString(),
-        Required = (bool?)json["required"] ?? false,
-        Secret = (bool?)json["secret"] ?? false,
-    };
-
-    private static OptionKind KindOf(string type) => type switch
-    {
-        "string" => OptionKind.Text,
-        "bool" => OptionKind.Boolean,
-        "integer" => OptionKind.Integer,
-        "number" => OptionKind.Number,
-        "size" => OptionKind.Size,
-        "duration" => OptionKind.Duration,
-        _ => throw new FormatException($"'{type}' is not a type of option"),
-    };
 
     private static JsonNode ToJson(object value) => value switch
     {

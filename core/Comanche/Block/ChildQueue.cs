@@ -25,6 +25,9 @@ public abstract unsafe class ChildQueue : IoQueue
     // bound only keeps a layer whose own I/O never ends from holding its thread.
     private const int MostPasses = 64;
 
+    /// <summary>What <see cref="CountChildren"/> answers where the layer lacks something of its own that a later <see cref="Poll"/> brings.</summary>
+    protected const int NotNow = -1;
+
     private readonly IIoQueue[] _below;
     private readonly DescriptorRing[] _waiting;
     private readonly DescriptorSlab _slab;
@@ -70,6 +73,7 @@ public abstract unsafe class ChildQueue : IoQueue
             var children = CountChildren(parent);
             if ((uint)(children - 1) >= (uint)_most)
             {
+                if (children == NotNow) break;
                 FinishWithoutChildren(parent, children);
                 continue;
             }
@@ -90,10 +94,11 @@ public abstract unsafe class ChildQueue : IoQueue
     /// <inheritdoc/>
     public sealed override int Poll(IoDescriptor** completed, int capacity)
     {
-        var done = _finished.Count == 0 ? 0 : _finished.Pop(completed, capacity);
+        var done = 0;
         for (var pass = 0; pass < MostPasses; pass++)
         {
             var progress = _waitingTotal != 0 && SubmitWaiting() != 0;
+            if (_finished.Count != 0) done = _finished.Pop(completed, capacity);
             for (var turn = 0; turn < _below.Length && done < capacity; turn++)
             {
                 var queue = _next;
@@ -107,8 +112,11 @@ public abstract unsafe class ChildQueue : IoQueue
             }
 
             if (done == 0 && progress) continue;
+            if (done == 0) break;
+            OnReturning();
+
             // What came back made room below; what waits for it need not wait for the next call.
-            if (_waitingTotal != 0 && progress) SubmitWaiting();
+            if (_waitingTotal != 0) SubmitWaiting();
             break;
         }
 
@@ -141,8 +149,8 @@ public abstract unsafe class ChildQueue : IoQueue
     }
 
     /// <summary>
-    /// How many children a parent needs, at most 65535 and at most the slab's capacity; 0 where it is done without any. Called anew for a parent
-    /// that was refused since too few children were free.
+    /// How many children a parent needs, at most 65535 and at most the slab's capacity; 0 where it is done without any, <see cref="NotNow"/> to refuse it
+    /// until something else is back. Called anew for a parent that was refused, also since too few children were free.
     /// </summary>
     protected abstract int CountChildren(IoDescriptor* parent);
 
@@ -162,6 +170,9 @@ public abstract unsafe class ChildQueue : IoQueue
 
     /// <summary>Called for each of the layer's own I/Os that is back. It may take and send others.</summary>
     protected virtual void OwnDone(IoDescriptor* own) { }
+
+    /// <summary>Called when <see cref="Poll"/> is about to return at least one parent. What it sends goes down at once.</summary>
+    protected virtual void OnReturning() { }
 
     /// <summary>
     /// Takes a child of a parent: a copy of what is asked, in which <see cref="IoDescriptor.Tag"/> and <see cref="IoDescriptor.Scratch"/> are whatever was left there.
@@ -206,35 +217,52 @@ public abstract unsafe class ChildQueue : IoQueue
     /// <summary>Submits what is in line, as far as the queues below take it; returns how much they took. For own I/O that was sent outside of the calls that do this.</summary>
     protected int SubmitWaiting()
     {
-        if (IsAbandoned) return EndAllWaiting();
-        var submitted = 0;
+        var moved = 0;
         for (var i = 0; i < _below.Length; i++)
-            if (_waiting[i].Count != 0) submitted += _waiting[i].SubmitTo(_below[i]);
-        _waitingTotal -= submitted;
-        return submitted;
+        {
+            if (_waiting[i].Count == 0) continue;
+            if (IsAbandoned && !OutlivesAbandon(i))
+            {
+                moved += EndWaiting(i);
+                continue;
+            }
+
+            var submitted = _waiting[i].SubmitTo(_below[i]);
+            _waitingTotal -= submitted;
+            moved += submitted;
+        }
+
+        return moved;
     }
+
+    /// <summary>
+    /// Whether a queue below goes on when this one is abandoned, because what others rely on would be torn otherwise, as a log would be by a missing entry.
+    /// Its device must answer in bounded time.
+    /// </summary>
+    protected virtual bool OutlivesAbandon(int queue) => false;
 
     /// <inheritdoc/>
     protected override void OnAbandon()
     {
-        foreach (var below in _below) below.Abandon();
-        EndAllWaiting();
+        for (var i = 0; i < _below.Length; i++)
+            if (!OutlivesAbandon(i))
+                _below[i].Abandon();
+        if (_waitingTotal != 0) SubmitWaiting();
     }
 
     /// <summary>Waits for what is left of the layer's own I/O.</summary>
     protected override void OnClosing()
     {
-        const int Room = 64;
-        var back = stackalloc IoDescriptor*[Room];
         var wait = new SpinWait();
         while (_own != 0 && InFlight == 0)
         {
             var progress = _waitingTotal != 0 && SubmitWaiting() != 0;
             foreach (var below in _below)
             {
-                var count = below.Poll(back, Room);
-                TakeBack(back, count);
-                progress |= count != 0;
+                IoDescriptor* back;
+                if (below.Poll(&back, 1) == 0) continue;
+                TakeBack(&back, 1);
+                progress = true;
             }
 
             if (!progress) wait.SpinOnce();
@@ -313,15 +341,11 @@ public abstract unsafe class ChildQueue : IoQueue
         if (TakeBack(&child, 1) != 0) _finished.Push(parent);
     }
 
-    // Children that never went down come back as if a queue below had aborted them.
-    private int EndAllWaiting()
+    // Children that never went down come back as if the queue below had aborted them.
+    private int EndWaiting(int queue)
     {
-        var ended = 0;
-        foreach (var waiting in _waiting)
-        {
-            for (var left = waiting.Count; left != 0; left--, ended++) EndWaiting(waiting.Pop(), IoStatus.Aborted);
-        }
-
+        var ended = _waiting[queue].Count;
+        for (var left = ended; left != 0; left--) EndWaiting(_waiting[queue].Pop(), IoStatus.Aborted);
         return ended;
     }
 

@@ -45,6 +45,20 @@ public sealed unsafe class DescriptorRing : IDisposable
         return count;
     }
 
+    /// <summary>Takes a pointer from wherever it is; false where it is not in the ring. The others keep their order. Linear: for cancelling.</summary>
+    public bool Remove(IoDescriptor* descriptor)
+    {
+        var found = false;
+        for (var left = Count; left != 0; left--)
+        {
+            var one = Pop();
+            if (one == descriptor) found = true;
+            else Push(one);
+        }
+
+        return found;
+    }
+
     /// <summary>
     /// Submits the oldest pointers, in order, as far as the queue takes them; returns how many it took.
     /// </summary>

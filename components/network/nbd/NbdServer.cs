@@ -1,0 +1,251 @@
+using Comanche.Linux;
+
+namespace Comanche.Network;
+
+/// <summary>
+/// The listeners and connections of an export, as one poller of a reactor. The kernel tells by one event list which sockets have something: an idle connection costs nothing, and the reactor
+/// sleeps on one descriptor.
+/// </summary>
+/// <remarks>
+/// Reactor thread only, except the constructor (before it is added) and what says otherwise. Ending goes: <see cref="BeginStop"/> → no new clients, new requests are answered with ESHUTDOWN,
+/// clients that have nothing open are closed → after a grace all others are told to finish → at the deadline what the devices still hold is given up. <see cref="IsStopped"/> then.
+/// </remarks>
+internal sealed unsafe class NbdServer : IPoller, IDisposable
+{
+    private const ulong ListenerTag = 1UL << 32;
+
+    // When the process has no descriptor left for a new connection, this is the time until it is tried again.
+    private const ulong AcceptPauseNs = 100_000_000;
+
+    // How long clients that go on asking are told so, before they are cut off.
+    private const ulong StopGraceNs = 500_000_000;
+
+    private readonly IHost _host;
+    private readonly IReadOnlyList<Listener> _listeners;
+    private readonly TlsGateway? _tls;
+    private readonly NbdConnection?[] _connections;
+    private readonly bool[] _waiting;        // Per listener: somebody may wait to be accepted.
+    private readonly ulong* _connectionCount;
+    private readonly ulong* _requests;
+    private readonly ulong* _bytesRead;
+    private readonly ulong* _bytesWritten;
+    private readonly ulong* _errors;
+    private readonly ulong _stopTimeoutNs;
+    private int _open;
+    private int _highest;                    // Connections lie below this index.
+    private ulong _acceptAfter;
+    private Action? _stopped;
+    private ulong _finishAt = ulong.MaxValue;
+    private ulong _abandonAt = ulong.MaxValue;
+    private ulong _deadline = ulong.MaxValue; // The earliest of all connections and of the stop, or earlier.
+
+    public NbdServer(IHost host, NbdOptions options, IReadOnlyList<NbdVolume> volumes, IReadOnlyList<Listener> listeners, TlsGateway? tls)
+    {
+        _host = host;
+        Volumes = volumes;
+        _listeners = listeners;
+        _tls = tls;
+        _connections = new NbdConnection?[options.MaxConnections];
+        _waiting = new bool[listeners.Count];
+        QueueDepth = options.QueueDepth;
+        BufferBytes = options.Buffer.Bytes;
+        HandshakeNs = (ulong)options.HandshakeTimeout.Ticks * 100;
+        _stopTimeoutNs = (ulong)options.StopTimeout.Ticks * 100;
+        TlsRequired = options.Tls?.Required ?? false;
+        _connectionCount = host.AddCounter("nbd.connections", "{connection}", "Clients that were accepted");
+        _requests = host.AddCounter("nbd.requests", "{request}", "Requests that were answered with success, but for queries");
+        _bytesRead = host.AddCounter("nbd.read", "By", "Bytes that clients read");
+        _bytesWritten = host.AddCounter("nbd.written", "By", "Bytes that clients wrote");
+        _errors = host.AddCounter("nbd.errors", "{request}", "Requests that were answered with an error");
+        Epoll = new Epoll();
+        for (var i = 0; i < listeners.Count; i++) Epoll.Add(listeners[i].Socket, EpollEvents.Readable | EpollEvents.Edge, ListenerTag + (ulong)i);
+    }
+
+    public Epoll Epoll { get; }
+
+    public IReadOnlyList<NbdVolume> Volumes { get; }
+
+    public int QueueDepth { get; }
+
+    public ulong BufferBytes { get; }
+
+    public ulong HandshakeNs { get; }
+
+    public bool TlsRequired { get; }
+
+    public bool HasTls => _tls is not null;
+
+    public ulong Now => _host.GetTime();
+
+    /// <summary>Whether a stop has begun.</summary>
+    public bool IsStopping => _abandonAt != ulong.MaxValue;
+
+    /// <summary>Whether a stop has ended: no connection is left, and every queue is closed.</summary>
+    public bool IsStopped => IsStopping && _open == 0;
+
+    /// <summary>How many connections there are.</summary>
+    public int OpenConnections => _open;
+
+    /// <inheritdoc/>
+    public int Poll()
+    {
+        var work = Epoll.Fetch();
+        for (var i = 0; i < work; i++)
+        {
+            var (events, tag) = Epoll[i];
+            if (tag >= ListenerTag) _waiting[tag - ListenerTag] = true;
+            else _connections[tag]?.Notice(events);
+        }
+
+        for (var i = 0; i < _highest; i++)
+        {
+            if (_connections[i] is not { } connection) continue;
+            work += connection.Poll();
+            if (connection.IsDone) Release(i);
+        }
+
+        for (var i = 0; i < _waiting.Length; i++)
+            if (_waiting[i] && !IsStopping && _open < _connections.Length && _acceptAfter == 0)
+                work += Accept(i);
+        if (_deadline != ulong.MaxValue || _acceptAfter != 0) CheckDeadlines();
+        if (IsStopped) End();
+        return work;
+    }
+
+    /// <inheritdoc/>
+    public long Arm(WaitSet* waitSet)
+    {
+        waitSet->Add(Epoll.Descriptor);
+        var sleep = WaitSet.Forever;
+        for (var i = 0; i < _highest; i++)
+            if (_connections[i] is { } connection)
+                sleep = Math.Min(sleep, connection.Arm(waitSet));
+        var deadline = _acceptAfter == 0 ? _deadline : Math.Min(_deadline, _acceptAfter);
+        if (sleep == 0 || deadline == ulong.MaxValue) return sleep;
+        var now = Now;
+        return deadline <= now ? 0 : Math.Min(sleep, (long)(deadline - now));
+    }
+
+    /// <summary>The volume that a name means, or null. The empty name means the first.</summary>
+    public NbdVolume? Find(ReadOnlySpan<byte> name)
+    {
+        if (name.Length == 0) return Volumes[0];
+        foreach (var volume in Volumes)
+            if (name.SequenceEqual(volume.Name))
+                return volume;
+        return null;
+    }
+
+    /// <summary>Begins to stop. <paramref name="stopped"/> is called once, from <see cref="Poll"/>, when it has stopped.</summary>
+    public void BeginStop(Action stopped)
+    {
+        _stopped = stopped;
+        if (IsStopping) return;
+        foreach (var listener in _listeners)
+        {
+            Epoll.Remove(listener.Socket);
+            listener.Dispose();
+        }
+
+        var now = Now;
+        _finishAt = now + Math.Min(StopGraceNs, _stopTimeoutNs / 2);
+        _abandonAt = now + _stopTimeoutNs;
+        _deadline = now;
+    }
+
+    /// <summary>Hands a socket to the encryption, which brings what it decrypts to <paramref name="inner"/>. Both belong to it from now on.</summary>
+    public void Encrypt(int socket, int inner) => _tls!.Start(socket, inner);
+
+    /// <summary>Writes a warning.</summary>
+    public void Warn(string message) => _host.Log(LogLevel.Warning, message);
+
+    /// <summary>Counts a read that was answered.</summary>
+    public void CountRead(uint bytes)
+    {
+        *_requests += 1;
+        *_bytesRead += bytes;
+    }
+
+    /// <summary>Counts a request other than a read that was answered.</summary>
+    public void CountWritten(uint bytes)
+    {
+        *_requests += 1;
+        *_bytesWritten += bytes;
+    }
+
+    /// <summary>Counts a request that was answered with an error.</summary>
+    public void CountError() => *_errors += 1;
+
+    /// <summary>Closes the listeners, also after a failed start. No connection is left.</summary>
+    public void Dispose()
+    {
+        foreach (var listener in _listeners) listener.Dispose();
+        Epoll.Dispose();
+    }
+
+    private void End()
+    {
+        var stopped = _stopped;
+        _stopped = null;
+        stopped?.Invoke();
+    }
+
+    private int Accept(int index)
+    {
+        var socket = Sockets.Accept(_listeners[index].Socket);
+        if (socket == Sockets.WouldBlock)
+        {
+            _waiting[index] = false;
+            return 0;
+        }
+
+        if (socket < 0)
+        {
+            // The client gave up, which is nothing; or there are no descriptors left, which passes.
+            _acceptAfter = Now + AcceptPauseNs;
+            return 0;
+        }
+
+        if (_listeners[index].Address.Ip is not null) Sockets.SetNoDelay(socket);
+        Sockets.SetBuffers(socket, SocketBufferBytes);
+        var slot = 0;
+        while (_connections[slot] is not null) slot++;
+        _highest = Math.Max(_highest, slot + 1);
+        var connection = new NbdConnection(this, socket, slot);
+        _connections[slot] = connection;
+        _open++;
+        *_connectionCount += 1;
+        _deadline = Math.Min(_deadline, connection.Deadline);
+        return 1;
+    }
+
+    // A reply of 32 reads of 4 KiB fits even where the kernel counts its overhead.
+    private const int SocketBufferBytes = 1 << 20;
+
+    private void Release(int index)
+    {
+        _connections[index]!.Release();
+        _connections[index] = null;
+        _open--;
+        while (_highest > 0 && _connections[_highest - 1] is null) _highest--;
+    }
+
+    private void CheckDeadlines()
+    {
+        var now = Now;
+        if (_acceptAfter != 0 && now >= _acceptAfter) _acceptAfter = 0;
+        if (now < _deadline) return;
+        var next = ulong.MaxValue;
+        for (var i = 0; i < _highest; i++)
+        {
+            if (_connections[i] is not { } connection) continue;
+            if (now >= _abandonAt) connection.Abandon();
+            else if (now >= connection.Deadline) connection.CloseSocket();
+            else if (IsStopping && (now >= _finishAt || connection.IsQuiet)) connection.Finish();
+            next = Math.Min(next, connection.Deadline);
+        }
+
+        // While it stops, it looks for clients that have become quiet every few milliseconds.
+        _deadline = IsStopping && _open != 0 ? Math.Min(next, now + 2_000_000) : next;
+    }
+}

@@ -1,0 +1,199 @@
+namespace Comanche.Raid;
+
+/// <summary>
+/// A member while its set is opened: what its labels say, and the writing of them. Set-up thread only.
+/// </summary>
+internal sealed unsafe class StripeMember
+{
+    private readonly IHost _host;
+    private readonly CopyAt[] _copies = new CopyAt[2];
+
+    /// <summary>Takes a started device as the member at a place of the set.</summary>
+    public StripeMember(IHost host, IBlockDevice device, string name, uint position)
+    {
+        _host = host;
+        Device = device;
+        Name = name;
+        Position = position;
+        VolumeInfo volume;
+        device.GetVolumeInfo(&volume);
+        Volume = volume;
+    }
+
+    /// <summary>The device.</summary>
+    public IBlockDevice Device { get; }
+
+    /// <summary>Its name in the stack.</summary>
+    public string Name { get; }
+
+    /// <summary>Its place under <c>on:</c>, from 0.</summary>
+    public uint Position { get; }
+
+    /// <summary>Its geometry.</summary>
+    public VolumeInfo Volume { get; }
+
+    /// <summary>The label that it carries, or null.</summary>
+    public StripeLabel? Label { get; private set; }
+
+    /// <summary>Whether both label areas are all zero.</summary>
+    public bool IsBlank { get; private set; }
+
+    /// <summary>Reads both copies of the label. Throws where the member holds something that is not a label of ours and not nothing.</summary>
+    public void Inspect()
+    {
+        if (Volume.ByteLength < 2 * (ulong)StripeGeometry.ReservedBytes)
+            throw Refuse($"it has {new ByteSize(Volume.ByteLength)}, which is too small: labels alone take {new ByteSize(2 * StripeGeometry.ReservedBytes)}");
+        using var io = new SyncIo(Device, _host, Name);
+        _copies[0] = Read(io, 0, 0);
+
+        // A device that grew has its second copy where its end was.
+        var last = Volume.BlockCount - 1;
+        if (_copies[0].Label is { } first && first.Geometry.BlockSize == Volume.BlockSize) last = Math.Min(last, first.MemberBlocks - 1);
+        _copies[1] = Read(io, last, 1);
+        foreach (var copy in _copies)
+            if (copy.State == CopyState.OtherVersion)
+                throw Refuse($"the label at byte {copy.Offset(Volume)}: {copy.Problem}");
+        Label = Choose();
+        if (Label is null) RequireBlank(io);
+        else Check(Label);
+    }
+
+    /// <summary>Writes a label to both places, the older copy first, so that one is good at every moment.</summary>
+    public void Write(StripeLabel label)
+    {
+        using var io = new SyncIo(Device, _host, Name);
+        var older = _copies[0].Label is { } first && ReferenceEquals(first, Label) ? 1u : 0u;
+        Label = label;
+        Write(io, label, older);
+        Write(io, label, 1 - older);
+    }
+
+    /// <summary>
+    /// Writes the good copy over the bad one, where that is one of ours or gone, not where somebody else put a boot sector or partition table.
+    /// </summary>
+    public void Repair()
+    {
+        for (var copy = 0u; copy < 2; copy++)
+        {
+            var found = _copies[copy];
+            if (Label is null || (found.State == CopyState.Good && ReferenceEquals(found.Label, Label))) continue;
+            var where = $"{Name}: the label at byte {found.Offset(Volume)}";
+            var wrong = found.State == CopyState.Good ? "is older than the other one" : $"can't be used ({found.Problem})";
+            if (found.IsBootSector)
+            {
+                _host.Log(LogLevel.Warning, $"{where} {wrong}: a boot sector or partition table lies there, which is left alone; the other copy is used");
+                continue;
+            }
+
+            try
+            {
+                using var io = new SyncIo(Device, _host, Name);
+                Write(io, Label, copy);
+                _host.Log(LogLevel.Warning, $"{where} {wrong}: written anew from the other one");
+            }
+            catch (ComancheException e)
+            {
+                _host.Log(LogLevel.Error, $"{where} {wrong}, and writing it anew failed: {e.Message}");
+            }
+        }
+    }
+
+    /// <summary>Says that a repair is needed but not done.</summary>
+    public void ReportDamage()
+    {
+        foreach (var copy in _copies)
+        {
+            if (copy.State == CopyState.Good && ReferenceEquals(copy.Label, Label)) continue;
+            _host.Log(LogLevel.Warning, $"{Name}: the label at byte {copy.Offset(Volume)} can't be used ({copy.Problem}); it is not repaired, since this is read-only");
+        }
+    }
+
+    /// <summary>The error that refuses this member.</summary>
+    public ComancheException Refuse(string why) => new($"{_host.GetName()}: {Name} is refused as member {Position}: {why}");
+
+    private StripeLabel? Choose()
+    {
+        var (first, second) = (_copies[0].Label, _copies[1].Label);
+        if (first is null || second is null) return first ?? second;
+        if (first.Set != second.Set || first.Member != second.Member)
+            throw Refuse($"its two labels contradict each other: the first is of member {first.Index} of set {first.Set}, the second of member {second.Index} of set {second.Set}");
+        if (first.Generation != second.Generation)
+        {
+            var newest = first.Generation > second.Generation ? 0 : 1;
+            _copies[1 - newest] = _copies[1 - newest] with { Problem = "stale" };
+            return _copies[newest].Label;
+        }
+
+        if (first != second) throw Refuse($"its two labels have generation {first.Generation} but not the same content");
+        _copies[1] = _copies[1] with { Label = first };
+        return first;
+    }
+
+    private void Check(StripeLabel label)
+    {
+        if (label.Geometry.BlockSize != Volume.BlockSize)
+            throw Refuse($"its label was made with blocks of {label.Geometry.BlockSize} bytes; now it has blocks of {Volume.BlockSize}");
+        if (label.MemberBlocks > Volume.BlockCount)
+            throw Refuse($"it is too small: it had {label.MemberBlocks} blocks when it became member {label.Index} of set {label.Set}; now it has {Volume.BlockCount}");
+    }
+
+    // Blank means that nobody left anything where labels, partition tables and superblocks lie.
+    private void RequireBlank(SyncIo io)
+    {
+        foreach (var copy in _copies)
+            if (copy.State is CopyState.Damaged or CopyState.Unreadable)
+                throw Refuse(
+                    $"no label of it can be used: at byte {_copies[0].Offset(Volume)} {_copies[0].Problem}; at byte {_copies[1].Offset(Volume)} {_copies[1].Problem}");
+        var reserved = (ulong)StripeGeometry.ReservedBytes / Volume.BlockSize;
+        RequireZero(io, 0, reserved);
+        RequireZero(io, Volume.BlockCount - reserved, reserved);
+        IsBlank = true;
+    }
+
+    private void RequireZero(SyncIo io, ulong lba, ulong blocks)
+    {
+        const int Piece = 128 * 1024;
+        var piece = new byte[Piece];
+        for (var end = lba + blocks; lba < end; lba += (uint)Piece / Volume.BlockSize)
+        {
+            io.Read(lba, piece);
+            var at = piece.AsSpan().IndexOfAnyExcept((byte)0);
+            if (at < 0) continue;
+            var found = piece.AsSpan(at, Math.Min(8, Piece - at));
+            throw Refuse(
+                $"it holds something else, which is never overwritten: byte {lba * Volume.BlockSize + (ulong)at} holds {Convert.ToHexString(found)}, a label or zeroes were expected. "
+                + "If it is not needed any more, clear the device first (wipefs, or zeroes over its first and last MiB)");
+        }
+    }
+
+    private CopyAt Read(SyncIo io, ulong lba, uint copy)
+    {
+        var block = new byte[Volume.BlockSize];
+        try
+        {
+            io.Read(lba, block);
+        }
+        catch (ComancheException e) when (e.Status != IoStatus.Success)
+        {
+            return new CopyAt(lba, null, CopyState.Unreadable, e.Message, false);
+        }
+
+        var label = StripeLabel.Decode(block, copy, out var state, out var problem);
+        return new CopyAt(lba, label, state, problem, state == CopyState.Alien && block[510] == 0x55 && block[511] == 0xAA);
+    }
+
+    private void Write(SyncIo io, StripeLabel label, uint copy)
+    {
+        var block = new byte[Volume.BlockSize];
+        label.Encode(block, copy);
+        var lba = copy == 0 ? 0 : label.MemberBlocks - 1;
+        io.Write(lba, block, IoFlags.ForceUnitAccess);
+        io.Flush();
+        _copies[copy] = new CopyAt(lba, label, CopyState.Good, "", false);
+    }
+
+    private readonly record struct CopyAt(ulong Lba, StripeLabel? Label, CopyState State, string Problem, bool IsBootSector)
+    {
+        public ulong Offset(in VolumeInfo volume) => Lba * volume.BlockSize;
+    }
+}

@@ -1,0 +1,64 @@
+using Comanche.Block;
+using Comanche.Testing;
+
+namespace Comanche.Conformance.Tests;
+
+/// <summary>Where the things below a device under test are made: memory devices, files, layers. Taken apart top down at the end.</summary>
+public sealed class Workbench : IDisposable
+{
+    private readonly Stack<IBase> _components = new();
+    private string? _folder;
+
+    /// <summary>The one memory registry of everything on the bench.</summary>
+    public TestMemory Memory { get; } = new();
+
+    /// <summary>A folder of this bench's own.</summary>
+    public string Folder => _folder ??= Directory.CreateTempSubdirectory("comanche-conformance-").FullName;
+
+    /// <summary>Makes a host.</summary>
+    public IHost Host(string name, HostFlags flags = HostFlags.None) => new TestHost(name) { Memory = Memory, Flags = flags };
+
+    /// <summary>Adds a memory device, started.</summary>
+    public IBlockDevice AddMemory(ulong mebibytes = 8, uint blockSize = 512) => (IBlockDevice)Add(
+        new MemoryDevice(Host($"memory{_components.Count}"), new MemoryOptions { Size = ByteSize.MiB(mebibytes), BlockSize = new(blockSize) }));
+
+    /// <summary>Binds and starts a component; the bench owns its one count from now on.</summary>
+    public IBase Add(IBase component, params (string Role, IBase Below)[] bindings)
+    {
+        Start(component, bindings);
+        _components.Push(component);
+        return component;
+    }
+
+    /// <summary>Binds and starts a component that stays the caller's; where that fails it is released.</summary>
+    public static void Start(IBase component, (string Role, IBase Below)[] bindings)
+    {
+        try
+        {
+            foreach (var (role, below) in bindings) component.Bind(below, role);
+            component.Start();
+        }
+        catch
+        {
+            component.Release();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        try
+        {
+            while (_components.TryPop(out var component))
+            {
+                component.Stop();
+                component.Release();
+            }
+        }
+        finally
+        {
+            if (_folder is not null) Directory.Delete(_folder, recursive: true);
+        }
+    }
+}

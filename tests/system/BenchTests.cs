@@ -1,0 +1,130 @@
+using System.Text.Json.Nodes;
+
+namespace Comanche.System.Tests;
+
+/// <summary>The load generator: fio's JSON, no allocation, verification, and that it asks before it destroys.</summary>
+public sealed class BenchTests : IDisposable
+{
+    private readonly TempFolder _folder = new();
+
+    public BenchTests()
+    {
+        _folder.Write("null.yaml", "devices:\n  top: { use: block/null }\n");
+        _folder.Write("memory.yaml", "devices:\n  ram: { use: block/memory, size: 16MiB }\n  top: { use: block/pass, on: ram }\n");
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public void The_JSON_has_fios_layout()
+    {
+        var json = Bench("null.yaml", "--rw", "randread", "--bs", "4k", "--iodepth", "32", "--runtime", "1", "--json");
+        var job = json["jobs"]![0]!;
+        var read = job["read"]!;
+        var iops = (double)read["iops"]!;
+        Assert.InRange(iops, 100_000, 1e10);
+        Assert.InRange((double)read["bw_bytes"]! / iops, 4095, 4097);
+        Assert.Equal((long)read["total_ios"]! * 4096, (long)read["io_bytes"]!);
+        Assert.Equal((long)read["total_ios"]!, (long)read["lat_ns"]!["N"]!);
+        Assert.InRange((double)read["lat_ns"]!["mean"]!, (double)read["lat_ns"]!["min"]!, (double)read["lat_ns"]!["max"]!);
+        var percentiles = read["clat_ns"]!["percentile"]!.AsObject().Select(p => (double)p.Value!).ToList();
+        Assert.Equal(percentiles.Order(), percentiles);
+        Assert.NotNull(read["clat_ns"]!["percentile"]!["50.000000"]);
+        Assert.NotNull(read["lat_ns"]!["stddev"]);
+        Assert.Equal(0, (long)job["write"]!["total_ios"]!);
+        Assert.True((double)job["usr_cpu"]! > 0);
+        Assert.NotNull(job["sys_cpu"]);
+    }
+
+    [Fact]
+    public void The_loop_allocates_nothing()
+    {
+        var json = Bench("memory.yaml", "--rw", "randrw", "--bs", "4k", "--iodepth", "16", "--runtime", "1", "--json");
+        Assert.Equal(0, (long)json["jobs"]![0]!["allocated_bytes"]!);
+        Assert.True((long)json["jobs"]![0]!["read"]!["total_ios"]! > 1000);
+    }
+
+    [Fact]
+    public void A_mixed_load_keeps_its_share()
+    {
+        var job = Bench("null.yaml", "--rw", "randrw", "--rwmixread", "80", "--iodepth", "8", "--runtime", "500ms", "--json")["jobs"]![0]!;
+        var reads = (double)job["read"]!["total_ios"]!;
+        Assert.InRange(reads / (reads + (double)job["write"]!["total_ios"]!), 0.79, 0.81);
+    }
+
+    [Fact]
+    public void A_size_ends_a_load_that_has_no_time()
+    {
+        var job = Bench("memory.yaml", "--rw", "write", "--bs", "64k", "--size", "8m", "--numjobs", "2", "--json")["jobs"]![0]!;
+        Assert.Equal(2 * 8 << 20, (long)job["write"]!["io_bytes"]!);
+    }
+
+    [Theory]
+    [InlineData("write")]
+    [InlineData("randwrite")]
+    public void Verify_reads_back_everything_that_it_wrote(string pattern)
+    {
+        var job = Bench("memory.yaml", "--rw", pattern, "--bs", "4k", "--iodepth", "8", "--numjobs", "3", "--verify", "crc32c", "--json")["jobs"]![0]!;
+        Assert.Equal(16 << 20, (long)job["write"]!["io_bytes"]!);
+        Assert.Equal(16 << 20, (long)job["read"]!["io_bytes"]!);
+    }
+
+    [Fact]
+    public void Verify_finds_what_does_not_keep_its_data()
+    {
+        var result = Cli.Run(_folder.Path, "bench", "null.yaml", "--rw", "write", "--size", "1m", "--verify", "crc32c");
+        Assert.Equal(1, result.ExitCode);
+        Assert.StartsWith("comanche: top: verify: LBA ", result.Error);
+    }
+
+    [Theory]
+    [InlineData("--bs 1000", "is not a multiple of the block size")]
+    [InlineData("--size 1GiB", "is more than")]
+    [InlineData("--offset 16MiB", "nothing of the volume")]
+    [InlineData("--rw rw --verify crc32c", "--verify goes with")]
+    public void What_cannot_be_is_2(string options, string expected)
+    {
+        var result = Cli.Run(_folder.Path, ["bench", "memory.yaml", .. options.Split(' ')]);
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains(expected, result.Error);
+    }
+
+    [Fact]
+    public void The_device_is_chosen_by_its_name_and_the_top_is_the_default()
+    {
+        Assert.Equal("top", (string?)Bench("memory.yaml", "--size", "1m", "--json")["jobs"]![0]!["jobname"]);
+        Assert.Equal("ram", (string?)Bench("memory.yaml:ram", "--size", "1m", "--json")["jobs"]![0]!["jobname"]);
+        var result = Cli.Run(_folder.Path, "bench", "memory.yaml:rom", "--size", "1m");
+        Assert.Equal((2, "comanche: memory.yaml has no device 'rom'; did you mean 'ram'?\n"), (result.ExitCode, result.Error));
+    }
+
+    [Fact]
+    public void Writing_over_data_is_refused_unless_it_is_asked_for()
+    {
+        Assert.SkipUnless(Components.Has("block/file"), "block/file is not there");
+        _folder.Write("file.yaml", "devices:\n  disk: { use: block/file, path: disk.img, size: 8MiB }\n");
+        Assert.Equal(0, Run().ExitCode); // Empty: no question.
+        var refused = Run();
+        Assert.Equal(2, refused.ExitCode);
+        Assert.Contains("--yes-destroy", refused.Error);
+        Assert.Equal(0, Run("--yes-destroy").ExitCode);
+        Assert.Equal(0, Cli.Run(_folder.Path, "bench", "file.yaml", "--rw", "read", "--size", "1m").ExitCode);
+
+        CliResult Run(params string[] more) => Cli.Run(_folder.Path, ["bench", "file.yaml", "--rw", "write", "--size", "1m", .. more]);
+    }
+
+    private JsonNode Bench(params string[] arguments)
+    {
+        var result = Cli.Run(_folder.Path, ["bench", .. arguments]);
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        return JsonNode.Parse(result.Output)!;
+    }
+}
+
+/// <summary>Which components there are.</summary>
+internal static class Components
+{
+    private static readonly Lazy<string> List = new(() => Cli.Run(Path.GetTempPath(), "components").Output);
+
+    public static bool Has(string id) => List.Value.Contains($" {id} ", StringComparison.Ordinal);
+}

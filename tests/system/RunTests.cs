@@ -1,0 +1,54 @@
+namespace Comanche.System.Tests;
+
+/// <summary>A stack that is served until it is told to stop.</summary>
+public sealed class RunTests : IDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    private readonly TempFolder _folder = new();
+
+    public RunTests() => _folder.Write("s.yaml", "stack: ram\ndevices:\n  ram: { use: block/memory, size: 16MiB }\n  top: { use: block/pass, on: ram }\n");
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData("TERM")]
+    [InlineData("INT")]
+    public void A_signal_ends_it_in_order_with_0(string signal)
+    {
+        using var run = Start();
+        run.Expect("runs, process");
+        run.Signal(signal);
+        var result = run.Wait(Patience);
+        Assert.Equal(0, result.ExitCode);
+        Assert.EndsWith("ram: stopped\n", result.Error);
+    }
+
+    [Fact]
+    public void A_second_run_of_the_same_file_is_refused_while_the_first_lives_and_not_afterwards()
+    {
+        using (var first = Start())
+        {
+            first.Expect("runs, process");
+            var second = Cli.Run(_folder.Path, "run", "./s.yaml");
+            Assert.Equal((1, $"comanche: ./s.yaml is in use by another process ({first.Id})\n"), (second.ExitCode, second.Error));
+            first.Signal("KILL");
+            first.Wait(Patience);
+        }
+
+        using var third = Start();
+        third.Expect("runs, process");
+    }
+
+    [Fact]
+    public void A_start_that_fails_is_one_line_with_its_place_and_1()
+    {
+        Assert.SkipUnless(Components.Has("block/file"), "block/file is not there");
+        var result = Cli.Run(_folder.Path, "run", _folder.Write("bad.yaml", "devices:\n  disk: { use: block/file, path: /proc/nowhere/disk.img, size: 1MiB }\n"));
+        Assert.Equal(1, result.ExitCode);
+        Assert.StartsWith("bad.yaml:2:3: error: disk: ", result.Error);
+        Assert.Single(result.Error.TrimEnd('\n').Split('\n'));
+    }
+
+    private CliProcess Start() => new(Cli.Executable, _folder.Path, "run", "s.yaml");
+}
