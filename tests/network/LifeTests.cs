@@ -89,6 +89,38 @@ public sealed class LifeTests
     }
 
     [Fact]
+    public void A_request_allocates_nothing()
+    {
+        using var served = new Served();
+        using var client = served.Connect().Enter(structured: true);
+        long Allocated()
+        {
+            var bytes = 0L;
+            served.Reactor.Invoke(() => bytes = GC.GetAllocatedBytesForCurrentThread());
+            return bytes;
+        }
+
+        void Work()
+        {
+            for (var i = 0; i < 1000; i++)
+            {
+                client.Do(NbdClient.Write, 0, 4096, payload: new byte[4096]);
+                client.Do(NbdClient.Read, 0, 4096);
+            }
+
+            client.Do(NbdClient.Write, 0, 3 << 20, payload: new byte[3 << 20]);
+            client.Do(NbdClient.Read, 0, 3 << 20);
+            client.Do(NbdClient.Trim, 0, 4096, 1);
+        }
+
+        Work();
+        var before = Allocated();
+        Work();
+        var after = Allocated();
+        Assert.InRange(after - before, 0, 500); // The question itself takes some; a byte a request would be 2000.
+    }
+
+    [Fact]
     public void An_idle_server_with_clients_sleeps()
     {
         using var served = new Served();

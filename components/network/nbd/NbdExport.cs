@@ -31,6 +31,9 @@ public sealed unsafe partial class NbdExport(IHost host, NbdOptions options) : C
     {
         var options = plan.Options<NbdOptions>();
         foreach (var (option, message) in Problems(options, plan.Bindings.Count)) plan.Error(option, message);
+
+        // One volume through several exports is as one export with several clients.
+        foreach (var binding in plan.Bindings) plan.Share(binding, "nbd");
         foreach (var text in options.Listen)
         {
             if (ListenAddress.TryParse(text, out _) is not { } address) continue;
