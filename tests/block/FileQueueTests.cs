@@ -315,10 +315,11 @@ public sealed unsafe class FileQueueTests
         }
 
         var before = file.Host.Counter("io.syscalls");
-        Assert.Equal(UringFileQueue.Portion, file.Queue.Submit(batch, UringFileQueue.Portion));
+        var portion = UringFileQueue.PortionOf(32);
+        Assert.Equal(portion, file.Queue.Submit(batch, portion));
         Assert.Equal(before + 1, file.Host.Counter("io.syscalls"));
-        Assert.Equal(32 - UringFileQueue.Portion, file.Queue.Submit(batch + UringFileQueue.Portion, 32 - UringFileQueue.Portion));
-        Assert.Equal(before + 32 / UringFileQueue.Portion, file.Host.Counter("io.syscalls"));
+        Assert.Equal(32 - portion, file.Queue.Submit(batch + portion, 32 - portion));
+        Assert.Equal(before + (ulong)(32 / portion), file.Host.Counter("io.syscalls"));
         file.Await(32);
     }
 
