@@ -14,9 +14,9 @@ internal sealed unsafe partial class FilePeer : IPeer
     public int Run(Arguments arguments)
     {
         var path = Path.GetFullPath(arguments.Text("path", "data/bench.img"));
-        var size = arguments.Size("size", "512MiB");
-        var runtimeMs = arguments.Number("runtime-ms", 700);
-        var alternations = arguments.Number("alternations", 11);
+        var size = arguments.Size("size", "256MiB");
+        var runtimeMs = arguments.Number("runtime-ms", 400);
+        var alternations = arguments.Number("alternations", 21);
         var depths = arguments.Numbers("depths", "1,32,128");
         var reached = true;
         Warm(path, size);

@@ -186,6 +186,24 @@ public sealed unsafe class FileQueueTests
         Assert.Equal(9, FileFixture.Bytes(buffer)[513]);
     }
 
+    [Fact]
+    public void A_refused_buffer_is_called_misaligned_where_it_is()
+    {
+        using var file = new FileFixture();
+        var volume = file.Volume with { BufferAlignment = 512 };
+        var rules = new FileQueueRules(file.Device.Medium, volume);
+        var request = file.Request(IoOperation.Read, 0, file.Buffer(4096));
+        Assert.Equal(IoStatus.InvalidArgument, rules.Status(&request, Errno.EINVAL));
+        request.Buffer++;
+        Assert.Equal(IoStatus.Misaligned, rules.Status(&request, Errno.EINVAL));
+        Assert.Equal(IoStatus.MediaError, rules.Status(&request, Errno.EIO));
+        var segment = new IoSegment { Address = request.Buffer - 1, Length = 511 };
+        request.Segments = &segment;
+        request.SegmentCount = 1;
+        request.Flags = IoFlags.Segments;
+        Assert.Equal(IoStatus.Misaligned, rules.Status(&request, Errno.EINVAL));
+    }
+
     [Theory]
     [MemberData(nameof(Ways))]
     public void A_discard_gives_the_space_back(Way way)
@@ -285,7 +303,7 @@ public sealed unsafe class FileQueueTests
     }
 
     [Fact]
-    public void A_batch_is_submitted_by_one_system_call()
+    public void A_batch_is_submitted_by_one_system_call_for_every_portion()
     {
         using var file = new FileFixture(depth: 32);
         var buffer = file.Buffer(32 * 4096);
@@ -297,8 +315,11 @@ public sealed unsafe class FileQueueTests
         }
 
         var before = file.Host.Counter("io.syscalls");
-        Assert.Equal(32, file.Queue.Submit(batch, 32));
+        var portion = UringFileQueue.PortionOf(32);
+        Assert.Equal(portion, file.Queue.Submit(batch, portion));
         Assert.Equal(before + 1, file.Host.Counter("io.syscalls"));
+        Assert.Equal(32 - portion, file.Queue.Submit(batch + portion, 32 - portion));
+        Assert.Equal(before + (ulong)(32 / portion), file.Host.Counter("io.syscalls"));
         file.Await(32);
     }
 
@@ -365,6 +386,9 @@ public sealed unsafe class FileQueueTests
         Assert.Equal(IoStatus.Success, file.Do(file.Request(IoOperation.Read, 0, buffer)));
         RawFile.Cut(file.Options.Path, 4096);
         Assert.Equal(IoStatus.MediaError, file.Do(file.Request(IoOperation.Read, 0, buffer)));
+        DeviceHealth health;
+        file.Device.GetHealth(&health);
+        Assert.Equal((1ul, 0ul), (health.ReadErrors, health.WriteErrors));
     }
 
     private static long Arm(IIoQueue queue)

@@ -7,7 +7,7 @@ namespace Comanche.Block;
 /// A volume in a file or on a block device of the kernel.
 /// </summary>
 /// <remarks>
-/// <para>Every queue has an io_uring of its own: one submitted batch is one call into the kernel, and polling makes one only when there is something to
+/// <para>Every queue has an io_uring of its own: a submitted batch is one call into the kernel for every few descriptors, and polling makes one only when there is something to
 /// fetch. Memory of the process's registry is registered with the ring, so that the kernel need not pin pages for each I/O. Where io_uring is
 /// forbidden a queue makes one blocking call for each I/O instead.</para>
 /// <para>The file is locked (flock): exclusively, or shared where the device is read-only.</para>
