@@ -9,9 +9,10 @@ namespace Comanche.Micro;
 /// </summary>
 internal static class Quick
 {
-    private const int Rounds = 21;
+    // Rounds shorter than a time slice, and many of them: on a busy machine most of them still run undisturbed.
+    private const int Rounds = 401;
     private const double WarmUpSeconds = 0.3;
-    private const long RoundIos = 400_000;
+    private const long RoundIos = 20_000;
 
     public static void Run(int[] depths)
     {
@@ -57,14 +58,14 @@ internal static class Quick
 
     private static void Print(int depth, List<(string Name, int Layers, LayerStack Stack, List<double> Nanoseconds)> cases)
     {
-        Console.WriteLine($"depth {depth,-10} ns/I/O (min … max)        per layer");
-        var bottom = 0.0;
+        Console.WriteLine($"depth {depth,-10} ns/I/O (min … max)        per layer (of the minima)");
+        var (bottom, lowest) = (0.0, 0.0);
         foreach (var (name, layers, _, nanoseconds) in cases)
         {
             nanoseconds.Sort();
             var median = nanoseconds[nanoseconds.Count / 2];
-            if (layers == 0) bottom = median;
-            var perLayer = layers == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{(median - bottom) / layers,8:F2}");
+            if (layers == 0) (bottom, lowest) = (median, nanoseconds[0]);
+            var perLayer = layers == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{(median - bottom) / layers,8:F2} ({(nanoseconds[0] - lowest) / layers:F2})");
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"  {name,-12} {median,8:F2} ({nanoseconds[0]:F2} … {nanoseconds[^1]:F2})   {perLayer}"));
         }
