@@ -11,7 +11,9 @@ public sealed record RegionOptions
     public string Region { get; init; } = "";
 
     /// <summary>Its length.</summary>
-    [Option("The length that is needed: an existing region must have at least this, a new one has exactly this", Default = "any for an existing region, the largest free range for a new one")]
+    [Option(
+        "The length that is needed: an existing region must have at least this, a new one has exactly this",
+        Default = "any for an existing region, the largest free range for a new one")]
     public ByteSize Size { get; init; }
 
     /// <summary>Whether it is made where there is none.</summary>
@@ -227,7 +229,8 @@ public sealed unsafe partial class RegionDevice(IHost host, RegionOptions option
     private RegionEntry Reuse(RegionEntry entry, ulong blocks)
     {
         if (entry.EndLba > _store.Volume.BlockCount)
-            throw new ComancheException($"{Name}: region '{entry.Name}' ends at LBA {entry.EndLba}, but the device below has only {_store.Volume.BlockCount} blocks now");
+            throw new ComancheException(
+                $"{Name}: region '{entry.Name}' ends at LBA {entry.EndLba}, but the device below has only {_store.Volume.BlockCount} blocks now");
         if (entry.BlockCount < blocks)
             throw new ComancheException($"{Name}: region '{entry.Name}' has {entry.BlockCount} blocks, at least {blocks} were expected");
         return entry;
@@ -283,7 +286,11 @@ public sealed unsafe partial class RegionDevice(IHost host, RegionOptions option
         {
             var loaded = _store.Load();
             if (loaded?.Unique != _directory.Unique)
-                throw new ComancheException($"{Name}: the directory of regions is gone from the device below: {_directory.Unique} was expected, {loaded?.Unique.ToString() ?? "none"} is there");
+            {
+                throw new ComancheException(
+                    $"{Name}: the directory of regions is gone from the device below: {_directory.Unique} was expected, {loaded?.Unique.ToString() ?? "none"} is there");
+            }
+
             _directory = loaded;
         }
     }

@@ -18,7 +18,7 @@ internal sealed unsafe class RegionStore(IHost host, IBlockDevice device, bool r
         using var io = new SyncIo(device, host, $"{_name}: the device below");
         Volume = io.Volume;
         if (Volume.ByteLength <= RegionDirectory.ReservedBytes)
-            throw new ComancheException($"{_name}: the device below has {new ByteSize(Volume.ByteLength)}; the directory of regions alone takes {new ByteSize(RegionDirectory.ReservedBytes)}");
+            throw Fail($"it has {new ByteSize(Volume.ByteLength)}; the directory of regions alone takes {new ByteSize(RegionDirectory.ReservedBytes)}");
         for (var i = 0; i < 2; i++) _copies[i] = Read(io, i);
         foreach (var copy in _copies)
             if (copy.State == RegionCopyState.OtherVersion)

@@ -7,7 +7,9 @@ namespace Comanche.Raid;
 public sealed record StripeOptions
 {
     /// <summary>The chunk.</summary>
-    [Option("Bytes that go to one member before the next one's turn: a power of two, a multiple of the block size. Fixed when the set is made", Min = "512", Max = "16MiB")]
+    [Option(
+        "Bytes that go to one member before the next one's turn: a power of two, a multiple of the block size. Fixed when the set is made",
+        Min = "512", Max = "16MiB")]
     public ByteSize Chunk { get; init; } = ByteSize.KiB(64);
 
     /// <summary>Whether blank members may become a set.</summary>
@@ -68,7 +70,8 @@ public sealed unsafe partial class StripeDevice(IHost host, StripeOptions option
         }
 
         var smallest = plan.Bindings.MinBy(binding => binding.Volume!.Value.ByteLength)!;
-        plan.Error("", $"{smallest.Name} has {new ByteSize(smallest.Volume!.Value.ByteLength)}: a member needs at least {StripeGeometry.SmallestMember(options.Chunk.Bytes)}");
+        var needed = StripeGeometry.SmallestMember(options.Chunk.Bytes);
+        plan.Error("", $"{smallest.Name} has {new ByteSize(smallest.Volume!.Value.ByteLength)}: a member needs at least {needed}");
     }
 
     /// <inheritdoc/>
@@ -213,7 +216,8 @@ public sealed unsafe partial class StripeDevice(IHost host, StripeOptions option
 
             if (volumes.Length > 1 && volumes[i].BufferAlignment > volumes[i].BlockSize)
             {
-                plan.Error("", $"{name} wants buffers aligned to {volumes[i].BufferAlignment} bytes; the parts of a request are aligned only to a block of {volumes[i].BlockSize}");
+                plan.Error(
+                    "", $"{name} wants buffers aligned to {volumes[i].BufferAlignment} bytes; the parts of a request are aligned only to a block of {volumes[i].BlockSize}");
                 good = false;
             }
         }

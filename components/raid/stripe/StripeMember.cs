@@ -116,7 +116,9 @@ internal sealed unsafe class StripeMember
         var (first, second) = (_copies[0].Label, _copies[1].Label);
         if (first is null || second is null) return first ?? second;
         if (first.Set != second.Set || first.Member != second.Member)
-            throw Refuse($"its two labels contradict each other: the first is of member {first.Index} of set {first.Set}, the second of member {second.Index} of set {second.Set}");
+            throw Refuse(
+                $"its two labels contradict each other: the first is of member {first.Index} of set {first.Set}, "
+                + $"the second of member {second.Index} of set {second.Set}");
         if (first.Generation != second.Generation)
         {
             var newest = first.Generation > second.Generation ? 0 : 1;
@@ -143,7 +145,8 @@ internal sealed unsafe class StripeMember
         foreach (var copy in _copies)
             if (copy.State is CopyState.Damaged or CopyState.Unreadable)
                 throw Refuse(
-                    $"no label of it can be used: at byte {_copies[0].Offset(Volume)} {_copies[0].Problem}; at byte {_copies[1].Offset(Volume)} {_copies[1].Problem}");
+                    $"no label of it can be used: at byte {_copies[0].Offset(Volume)} {_copies[0].Problem}; "
+                    + $"at byte {_copies[1].Offset(Volume)} {_copies[1].Problem}");
         var reserved = (ulong)StripeGeometry.ReservedBytes / Volume.BlockSize;
         RequireZero(io, 0, reserved);
         RequireZero(io, Volume.BlockCount - reserved, reserved);
@@ -161,8 +164,8 @@ internal sealed unsafe class StripeMember
             if (at < 0) continue;
             var found = piece.AsSpan(at, Math.Min(8, Piece - at));
             throw Refuse(
-                $"it holds something else, which is never overwritten: byte {lba * Volume.BlockSize + (ulong)at} holds {Convert.ToHexString(found)}, a label or zeroes were expected. "
-                + "If it is not needed any more, clear the device first (wipefs, or zeroes over its first and last MiB)");
+                $"it holds something else, which is never overwritten: byte {lba * Volume.BlockSize + (ulong)at} holds {Convert.ToHexString(found)}, "
+                + "a label or zeroes were expected. If it is not needed any more, clear the device first (wipefs, or zeroes over its first and last MiB)");
         }
     }
 

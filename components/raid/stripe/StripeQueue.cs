@@ -44,7 +44,8 @@ internal sealed unsafe partial class StripeQueue : ChildQueue
     private IoSegment* _parts;
     private int _freeCount;
 
-    private StripeQueue(StripeDevice device, StripeGeometry geometry, in VolumeInfo volume, bool gathers, IIoQueue[] below, uint depth, int children, int parts)
+    private StripeQueue(
+        StripeDevice device, StripeGeometry geometry, in VolumeInfo volume, bool gathers, IIoQueue[] below, uint depth, int children, int parts)
         : base(device, below, depth, children)
     {
         _device = device;

@@ -143,7 +143,8 @@ internal sealed unsafe class StripeSet(IHost host, StripeMember[] members, Strip
             if (volume.BlockSize != first.BlockSize)
                 throw member.Refuse($"it has blocks of {volume.BlockSize} bytes, {members[0].Name} has blocks of {first.BlockSize}");
             if (members.Length > 1 && volume.BufferAlignment > volume.BlockSize)
-                throw member.Refuse($"its buffers must be aligned to {volume.BufferAlignment} bytes, but the parts of a request are aligned only to a block of {volume.BlockSize}");
+                throw member.Refuse(
+                    $"its buffers must be aligned to {volume.BufferAlignment} bytes, but the parts of a request are aligned only to a block of {volume.BlockSize}");
         }
 
         if (request.ChunkBytes % members[0].Volume.BlockSize != 0)
