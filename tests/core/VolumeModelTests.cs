@@ -25,11 +25,12 @@ public sealed class VolumeModelTests
     private static async Task Work(Volume volume, byte[] model, int index, int seed)
     {
         const int Stretch = 5003;
+        const int Rows = 2; // Few, so that tasks meet in the blocks that they share.
         var random = new Random(seed * 100 + index);
         using var dma = volume.AllocateBuffer(8192);
         for (var round = 0; round < 300; round++)
         {
-            var row = random.Next(Length / (Stretch * Tasks));
+            var row = random.Next(Rows);
             var first = (row * Tasks + index) * Stretch;
             var offset = first + random.Next(Stretch);
             if (random.Next(3) == 0) offset = Math.Clamp(offset / 512 * 512, first, first + Stretch - 1);
@@ -92,13 +93,17 @@ public sealed class VolumeAllocationTests
         using var dma = fixture.Volume.AllocateBuffer(4096);
         var bytes = new byte[700];
         await Round(2_000);
-        var before = GC.GetTotalAllocatedBytes(precise: true);
-        const int Rounds = 5_000;
-        await Round(Rounds);
-        var perCall = (GC.GetTotalAllocatedBytes(precise: true) - before) / (Rounds * 4.0);
+        const int Rounds = 1_000;
+        var least = double.MaxValue;
+        for (var window = 0; window < 5; window++)
+        {
+            var before = GC.GetTotalAllocatedBytes(precise: true);
+            await Round(Rounds);
+            least = Math.Min(least, (GC.GetTotalAllocatedBytes(precise: true) - before) / (Rounds * 4.0));
+        }
 
-        // The test host's own threads allocate now and then; an object per call would be 24 bytes or more.
-        Assert.InRange(perCall, 0, 4);
+        // The counter is the process's, whose other threads allocate now and then: the best window counts. An object per call would be 24 bytes or more.
+        Assert.InRange(least, 0, 2);
 
         async Task Round(int rounds)
         {

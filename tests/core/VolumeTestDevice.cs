@@ -33,8 +33,10 @@ internal sealed unsafe partial class VolumeTestDevice(
     /// <summary>How many of them had force unit access.</summary>
     public int ForcedWrites { get; set; }
 
-    /// <summary>Accepted, not back.</summary>
-    public int Held;
+    /// <summary>Accepted on all queues, not back.</summary>
+    public int Held => Volatile.Read(ref _held);
+
+    private int _held;
 
     /// <summary>What broke the contract.</summary>
     public string? Violation { get; set; }
@@ -103,7 +105,7 @@ internal sealed unsafe partial class VolumeTestDevice(
         {
             var taken = Math.Min(count, Depth - InFlight);
             for (var i = 0; i < taken; i++) _held[InFlight++] = batch[i];
-            device.Held = InFlight;
+            Interlocked.Add(ref device._held, taken);
             return taken;
         }
 
@@ -120,7 +122,7 @@ internal sealed unsafe partial class VolumeTestDevice(
                 completed[count++] = descriptor;
             }
 
-            device.Held = InFlight;
+            Interlocked.Add(ref device._held, -count);
             return count;
         }
 

@@ -243,6 +243,51 @@ public sealed class VolumeTests
         }
     }
 
+    /// <summary>The first change is held in the device; the second, of another volume, is held back or not.</summary>
+    [Theory]
+    [InlineData(500, 1, 501, 1, true)]      // Two edges in one block.
+    [InlineData(500, 1, 0, 512, true)]      // An edge, and a block that is written whole.
+    [InlineData(0, 1024, 600, 1, true)]     // The other way round.
+    [InlineData(100, 1024, 1023, 600, true)] // The tail of one and the head of the other.
+    [InlineData(100, 5000, 2048, 512, false)] // An unaligned change overlaps the whole blocks of another in its middle.
+    [InlineData(500, 1, 512, 1, false)]     // Neighbours.
+    [InlineData(0, 1024, 512, 1024, false)] // Whole blocks overlap: as on a disk, they have no order.
+    public async Task Changes_of_two_volumes_that_share_a_block_in_part_are_done_one_after_the_other(
+        int offset, int length, int otherOffset, int otherLength, bool waits)
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        using var reactor = new Comanche.Testing.TestReactor("other");
+        await using var other = await Volume.OpenAsync(fixture.Device, reactor);
+        using var gate = new Gate(fixture.Device); // Open again before the volumes are disposed of, also where the test fails.
+        fixture.Device.Data.Fill(9);
+        fixture.Device.IsOpen = false;
+        var first = fixture.Volume.WriteAsync(offset, Enumerable.Repeat((byte)1, length).ToArray()).AsTask();
+        await VolumeFixture.Until(() => fixture.Device.Held > 0);
+        reactor.Invoke(() => { });
+        var held = fixture.Device.Held;
+        var second = other.WriteAsync(otherOffset, Enumerable.Repeat((byte)2, otherLength).ToArray()).AsTask();
+        if (waits)
+        {
+            // The reactor goes round twice, in which it would have submitted what may go ahead.
+            for (var i = 0; i < 2; i++) reactor.Invoke(() => { });
+            Assert.Equal(held, fixture.Device.Held);
+        }
+        else
+        {
+            await VolumeFixture.Until(() => fixture.Device.Held > held);
+        }
+
+        fixture.Device.IsOpen = true;
+        await first;
+        await second;
+        if (!waits) return;
+        var expected = new byte[8192];
+        expected.AsSpan().Fill(9);
+        expected.AsSpan(offset, length).Fill(1);
+        expected.AsSpan(otherOffset, otherLength).Fill(2);
+        Assert.True(fixture.Device.Data[..8192].SequenceEqual(expected));
+    }
+
     [Fact]
     public async Task Two_volumes_on_one_device_do_not_undo_each_other_in_a_shared_block()
     {
@@ -266,5 +311,10 @@ public sealed class VolumeTests
 
         await Task.WhenAll(Task.Run(() => Write(fixture.Volume, 0)), Task.Run(() => Write(other, 1)));
         for (var at = 0; at < 64; at++) Assert.Equal(at % 2 == 0 ? 19 : 119, fixture.Device.Data[500 + at]);
+    }
+
+    private sealed class Gate(VolumeTestDevice device) : IDisposable
+    {
+        public void Dispose() => device.IsOpen = true;
     }
 }
