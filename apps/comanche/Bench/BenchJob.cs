@@ -32,6 +32,7 @@ internal sealed unsafe class BenchJob : IDisposable
     private int* _waitDescriptors;
     private IoBuffer _buffer;
     private IIoQueue _queue = null!; // Opened by the job's thread.
+    private IWaitingQueue? _waiting; // The same, where it can sleep by itself.
     private ulong _random;
     private ulong _nextUnit;
     private ulong _left = ulong.MaxValue; // I/Os still to be readied.
@@ -134,6 +135,7 @@ internal sealed unsafe class BenchJob : IDisposable
 
         var options = new QueueOptions { Depth = (uint)depth };
         _queue = _device.OpenQueue(&options);
+        _waiting = _queue as IWaitingQueue;
     }
 
     private void Loop()
@@ -270,9 +272,10 @@ internal sealed unsafe class BenchJob : IDisposable
         }
     }
 
-    // Spins for a few polls, fewer where that was in vain lately, and then sleeps as the queue says.
+    // Sleeps in the queue where that can. Otherwise spins for a few polls, fewer where that was in vain lately, and then sleeps as the queue says.
     private void Idle()
     {
+        if (_inFlight != 0 && _waiting is not null && _waiting.Wait(1, WaitSet.Forever)) return;
         if (_inFlight == 0 || ++_empty <= _spins)
         {
             if (_inFlight != 0 && _empty == 1 && _spins < MaxSpins) _spins++;

@@ -6,10 +6,11 @@ namespace Comanche.Runtime;
 /// The base of the queues that an edge puts around those of its device. They stack: entry over probe over check over the device's own, and the outermost one
 /// that counts I/O is the only one that does. Owner thread only.
 /// </summary>
-internal abstract unsafe class EdgeQueue : IIoQueue
+internal abstract unsafe class EdgeQueue : IIoQueue, IWaitingQueue
 {
     private readonly Edge _edge;
     private readonly DeviceStatistics _statistics;
+    private readonly IWaitingQueue? _waiting;
     private bool _closed;
 
     /// <summary>The queue of the device, which this one owns.</summary>
@@ -28,6 +29,7 @@ internal abstract unsafe class EdgeQueue : IIoQueue
     {
         _edge = edge;
         Below = below;
+        _waiting = below as IWaitingQueue;
         Depth = (int)depth;
         _statistics = edge.Statistics;
         Counters = _statistics.Open(volume.BlockSize, latency, stacked: below is EdgeQueue);
@@ -47,6 +49,9 @@ internal abstract unsafe class EdgeQueue : IIoQueue
     public virtual int Cancel(IoDescriptor* descriptor) => Below.Cancel(descriptor);
 
     public virtual long Arm(WaitSet* waitSet) => Below.Arm(waitSet);
+
+    /// <summary>Sleeps in the queue below where that can; what this queue holds itself is asked first by the deriving one.</summary>
+    public virtual bool Wait(int wanted, long timeoutNs) => _waiting is { } waiting && waiting.Wait(wanted, timeoutNs);
 
     public void Abandon()
     {

@@ -106,6 +106,9 @@ internal sealed unsafe partial class EntryQueue : EdgeQueue
     }
 
     /// <inheritdoc/>
+    public override bool Wait(int wanted, long timeoutNs) => _rejected.Count == 0 && base.Wait(wanted, timeoutNs);
+
+    /// <inheritdoc/>
     public override long Arm(WaitSet* waitSet) => _rejected.Count != 0 ? 0 : base.Arm(waitSet);
 
     /// <inheritdoc/>
