@@ -73,7 +73,7 @@ internal sealed unsafe partial class FileJob : IDisposable
                     if (count == 0)
                     {
                         if (deadline == 0) continue;
-                        Sleep(&waitSet, deadline);
+                        Poll.Wait(&waitSet, deadline);
                         sleeps++;
                         continue;
                     }
@@ -116,13 +116,6 @@ internal sealed unsafe partial class FileJob : IDisposable
         if (!good) throw new ComancheException("an I/O failed");
     }
 
-    private static void Sleep(WaitSet* waitSet, long deadline)
-    {
-        var polled = new pollfd { fd = waitSet->Descriptors[0], events = 1 };
-        var time = stackalloc long[] { deadline / 1_000_000_000, deadline % 1_000_000_000 };
-        ppoll(&polled, (nuint)waitSet->Count, deadline == WaitSet.Forever ? null : time, null);
-    }
-
     // The measuring thread's own time, as fio takes it: the runtime's compiler threads are not the data path.
     private static ulong CpuNs()
     {
@@ -130,16 +123,6 @@ internal sealed unsafe partial class FileJob : IDisposable
         clock_gettime(ThreadClock, time);
         return (ulong)(time[0] * 1_000_000_000 + time[1]);
     }
-
-#pragma warning disable CS8981
-    private struct pollfd
-    {
-        public int fd;
-        public short events, revents;
-    }
-
-    [LibraryImport("libc")]
-    private static partial int ppoll(pollfd* fds, nuint count, long* time, void* signals);
 
     [LibraryImport("libc")]
     private static partial int clock_gettime(int clock, long* time);

@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using Comanche.Linux;
 using Comanche.Testing;
 
 namespace Comanche.Block.Tests;
@@ -85,7 +85,7 @@ internal sealed unsafe class FileFixture : IDisposable
     /// <summary>The blocks of the file that take space, in 512 bytes.</summary>
     public static ulong Allocated(string path)
     {
-        Assert.True(Comanche.Linux.PosixFile.Stat(path, out var stat) >= 0);
+        Assert.True(PosixFile.Stat(path, out var stat) >= 0);
         return stat.stx_blocks;
     }
 
@@ -169,32 +169,43 @@ internal sealed unsafe class FileFixture : IDisposable
 }
 
 /// <summary>Sleeps as a reactor does.</summary>
-internal static unsafe partial class Sleeper
+internal static unsafe class Sleeper
 {
-    /// <summary>Arms, polls nothing more, and sleeps until a descriptor is readable; returns whether one was, or whether there was no need to sleep.</summary>
+    /// <summary>Arms and sleeps until a descriptor is readable; returns whether one was, or whether there was no need to sleep.</summary>
     public static bool Sleep(IIoQueue queue, int atMostMs)
     {
         var descriptors = stackalloc int[16];
         var waitSet = new WaitSet { Descriptors = descriptors, Capacity = 16 };
         var deadline = queue.Arm(&waitSet);
-        return deadline == 0 || Wait(&waitSet, Math.Min(deadline, atMostMs * 1_000_000L));
+        return deadline == 0 || Poll.Wait(&waitSet, Math.Min(deadline, atMostMs * 1_000_000L)) > 0;
     }
+}
 
-    public static bool Wait(WaitSet* waitSet, long timeoutNs)
+/// <summary>A file's content past the library, whose own file streams take the lock that the device holds.</summary>
+internal static unsafe class RawFile
+{
+    public static byte[] Read(string path)
     {
-        var polled = stackalloc pollfd[16];
-        for (var i = 0; i < waitSet->Count; i++) polled[i] = new pollfd { fd = waitSet->Descriptors[i], events = 1 };
-        var time = stackalloc long[] { timeoutNs / 1_000_000_000, timeoutNs % 1_000_000_000 };
-        return ppoll(polled, (nuint)waitSet->Count, time, null) > 0;
+        var file = PosixFile.Open(path, FileAbi.O_RDONLY);
+        Assert.True(PosixFile.Stat(file, out var stat) >= 0);
+        var content = new byte[stat.stx_size];
+        fixed (byte* bytes = content) Assert.Equal(content.Length, (int)PosixFile.Read(file, bytes, (nuint)content.Length, 0));
+        PosixFile.Close(file);
+        return content;
     }
 
-#pragma warning disable CS8981, IDE1006
-    private struct pollfd
+    public static void Write(string path, byte[] content)
     {
-        public int fd;
-        public int events; // events, and revents above it
+        var file = PosixFile.Open(path, FileAbi.O_RDWR);
+        fixed (byte* bytes = content) Assert.Equal(content.Length, (int)PosixFile.Write(file, bytes, (nuint)content.Length, 0));
+        Assert.Equal(0, PosixFile.Sync(file));
+        PosixFile.Close(file);
     }
 
-    [LibraryImport("libc")]
-    private static partial int ppoll(pollfd* fds, nuint count, long* time, void* signals);
+    public static void Cut(string path, ulong length)
+    {
+        var file = PosixFile.Open(path, FileAbi.O_RDWR);
+        Assert.Equal(0, PosixFile.Truncate(file, length));
+        PosixFile.Close(file);
+    }
 }

@@ -1,5 +1,4 @@
 using Comanche.Linux;
-using Comanche.Testing;
 
 namespace Comanche.Block.Tests;
 
@@ -52,7 +51,7 @@ public sealed unsafe class FileQueueTests
             else area.Clear();
         }
 
-        var whole = File.ReadAllBytes(file.Options.Path);
+        var whole = RawFile.Read(file.Options.Path);
         Assert.True(whole.AsSpan().SequenceEqual(model));
     }
 
@@ -68,7 +67,7 @@ public sealed unsafe class FileQueueTests
         for (var i = 0; i < 3; i++) segments[i] = new IoSegment { Address = (byte*)pieces[i].Address, Length = (uint)pieces[i].Length, Region = pieces[i].Region };
         var request = new IoDescriptor { Operation = IoOperation.Write, Flags = IoFlags.Segments, SegmentCount = 3, Segments = segments, Lba = 8, BlockCount = 12800 / 512 };
         Assert.Equal(IoStatus.Success, file.Do(request));
-        var whole = File.ReadAllBytes(file.Options.Path).AsSpan(8 * 512, 12800);
+        var whole = RawFile.Read(file.Options.Path).AsSpan(8 * 512, 12800);
         Assert.True(whole[..4096].SequenceEqual(FileFixture.Bytes(pieces[0])));
         Assert.True(whole[4096..4608].SequenceEqual(FileFixture.Bytes(pieces[1])));
         Assert.True(whole[4608..].SequenceEqual(FileFixture.Bytes(pieces[2])));
@@ -93,7 +92,7 @@ public sealed unsafe class FileQueueTests
         using var file = new FileFixture(way, Depth, with: o => o with { Size = ByteSize.MiB(4) });
         var content = new byte[4 << 20];
         new Random(8).NextBytes(content);
-        using (var writer = File.OpenWrite(file.Options.Path)) writer.Write(content);
+        RawFile.Write(file.Options.Path, content);
         var memory = file.Buffer(Depth * 256 * 512);
         var segments = (IoSegment*)file.Buffer(Depth * 256 * sizeof(IoSegment)).Address;
         var batch = stackalloc IoDescriptor*[Depth];
@@ -168,18 +167,23 @@ public sealed unsafe class FileQueueTests
     }
 
     [Fact]
-    public void A_misaligned_buffer_is_called_so()
+    public void A_misaligned_buffer_is_called_so_or_read_all_the_same()
     {
+        // The entry queue refuses it before it gets here; below it the kernel decides, and kernels differ.
         using var file = new FileFixture();
-        Assert.SkipUnless(file.Volume.BufferAlignment > 1, "the file system takes any address");
         var buffer = file.Buffer(8192);
+        FileFixture.Bytes(buffer).Fill(9);
         var request = file.Request(IoOperation.Read, 0, buffer);
         request.Buffer += 1;
         request.BlockCount = 1;
-        Assert.Equal(IoStatus.Misaligned, file.Do(request));
+        request.Region = 0;
+        var status = file.Do(request);
         DeviceHealth health;
         file.Device.GetHealth(&health);
-        Assert.Equal(1ul, health.ReadErrors);
+        Assert.Equal(status == IoStatus.Success ? (IoStatus.Success, 0ul) : (IoStatus.Misaligned, 1ul), (status, health.ReadErrors));
+        if (status == IoStatus.Success) Assert.False(FileFixture.Bytes(buffer).Slice(1, 512).ContainsAnyExcept((byte)0));
+        Assert.Equal(9, FileFixture.Bytes(buffer)[0]);
+        Assert.Equal(9, FileFixture.Bytes(buffer)[513]);
     }
 
     [Theory]
@@ -238,7 +242,7 @@ public sealed unsafe class FileQueueTests
                 if (file.Queue.Poll(completed, 2) != 0) break;
                 Assert.Equal(1, waitSet.Count);
                 sleeps++;
-                Assert.True(Sleeper.Wait(&waitSet, 5_000_000_000), $"the sleep for operation {i} did not end");
+                Assert.True(Poll.Wait(&waitSet, 5_000_000_000) > 0, $"the sleep for operation {i} did not end");
             }
         }
 
@@ -330,7 +334,7 @@ public sealed unsafe class FileQueueTests
         using var file = new FileFixture();
         var content = new byte[4096];
         new Random(1).NextBytes(content);
-        using (var writer = File.OpenWrite(file.Options.Path)) writer.Write(content);
+        RawFile.Write(file.Options.Path, content);
 
         for (var i = 0; i < 20; i++)
         {
@@ -359,7 +363,7 @@ public sealed unsafe class FileQueueTests
         using var file = new FileFixture();
         var buffer = file.Buffer(8192);
         Assert.Equal(IoStatus.Success, file.Do(file.Request(IoOperation.Read, 0, buffer)));
-        using (var cut = new FileStream(file.Options.Path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)) cut.SetLength(4096);
+        RawFile.Cut(file.Options.Path, 4096);
         Assert.Equal(IoStatus.MediaError, file.Do(file.Request(IoOperation.Read, 0, buffer)));
     }
 

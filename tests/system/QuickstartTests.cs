@@ -61,7 +61,8 @@ public sealed class QuickstartTests : IDisposable
         var text = File.ReadAllText(Path.Combine(_folder.Path, "quickstart.yaml"));
         var samePlace = Cli.Run(_folder.Path, "run", _folder.Write("disks.yaml", text.Replace("volume.sock", "other.sock", StringComparison.Ordinal)));
         Assert.Equal(1, samePlace.ExitCode);
-        Assert.Contains("disks.yaml:5:3: error: disk0: ", samePlace.Error);
+        var line = 1 + Array.FindIndex(text.Split('\n'), l => l.TrimStart().StartsWith("disk0:", StringComparison.Ordinal));
+        Assert.Contains($"disks.yaml:{line}:3: error: disk0: ", samePlace.Error);
         var sameSocket = Cli.Run(_folder.Path, "run", _folder.Write("socket.yaml", "devices:\n  ram: { use: block/memory, size: 1MiB }\nexports:\n  nbd: { use: network/nbd, on: ram, listen: \"unix:data/volume.sock\" }\n"));
         Assert.Equal(1, sameSocket.ExitCode);
         Assert.Contains("socket.yaml:4:3: error: nbd: ", sameSocket.Error);

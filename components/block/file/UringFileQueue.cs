@@ -49,7 +49,6 @@ internal sealed unsafe partial class UringFileQueue : IoQueue, IWaitingQueue
     private readonly bool _keepAllocated;
     private readonly byte* _zeroes;
     private readonly ulong _timeoutNs;
-    private readonly bool _polled;
     private readonly Slot* _slots;
     private readonly int* _free;
     private readonly iovec* _vectors; // Of entries that are prepared: the kernel has copied them when it has taken the entry.
@@ -80,7 +79,6 @@ internal sealed unsafe partial class UringFileQueue : IoQueue, IWaitingQueue
         _keepAllocated = medium.KeepAllocated;
         _zeroes = device.Zeroes;
         _timeoutNs = device.TimeoutNs;
-        _polled = (ring.SetupFlags & IORING_SETUP_SQPOLL) != 0;
 
         // A registered file costs no reference count for each I/O; without it everything works as well.
         var file = _rawFile;
@@ -128,7 +126,7 @@ internal sealed unsafe partial class UringFileQueue : IoQueue, IWaitingQueue
         }
 
         InFlight += count;
-        if (_ring.Unsubmitted != 0) Enter();
+        if (_ring.HasPrepared) Enter();
         return count;
     }
 
@@ -209,10 +207,10 @@ internal sealed unsafe partial class UringFileQueue : IoQueue, IWaitingQueue
     // Whether the next Poll has something to do, whatever the kernel does meanwhile.
     private bool HasWork => _ready.Count != 0 || _deferred != None || _ring.Completions != 0 || _ring.HasKernelWork;
 
-    // When the queue itself must do something: time an I/O out, or offer again what the kernel had no room for. A kernel thread (SQPOLL) takes entries by itself.
+    // When the queue itself must do something: time an I/O out, or offer again what the kernel had no room for.
     private long Deadline()
     {
-        var deadline = _ring.Unsubmitted != 0 && !_polled ? RetryNs : WaitSet.Forever;
+        var deadline = _ring.HasPrepared ? RetryNs : WaitSet.Forever;
         if (_oldest == None) return deadline;
         var age = _host.GetTime() - _slots[_oldest].Started;
         return age >= _timeoutNs ? 0 : Math.Min(deadline, (long)(_timeoutNs - age));
@@ -250,7 +248,7 @@ internal sealed unsafe partial class UringFileQueue : IoQueue, IWaitingQueue
             done = Reap(completed, capacity);
         }
 
-        if (_ring.Unsubmitted != 0 && !_polled) Enter(); // What continues, or what the kernel had no room for before.
+        if (_ring.HasPrepared) Enter(); // What continues, or what the kernel had no room for before.
         return done;
     }
 

@@ -109,6 +109,13 @@ public sealed unsafe partial class IoUring : IDisposable
         get => _tail - Volatile.Read(ref *_sqHead);
     }
 
+    /// <summary>Whether <see cref="Enter"/> has something to hand over. What a kernel thread (SQPOLL) was shown already it takes by itself.</summary>
+    public bool HasPrepared
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => _polled ? _tail != *_sqTail : Unsubmitted != 0;
+    }
+
     /// <summary>Whether the kernel holds finished work that becomes completions by <see cref="Enter"/> with events.</summary>
     public bool HasKernelWork
     {

@@ -3,7 +3,7 @@ using System.Reflection;
 namespace Comanche.Conformance.Tests;
 
 /// <summary>
-/// Makes a component by its defaults: required options by convention (a path is a file in the bench's folder, a size is 8 MiB), <c>Create</c> is
+/// Makes a component by its defaults: required options by convention (a path is a file in the bench's folder, a size is 8 MiB, a text is a name), <c>Create</c> is
 /// true, and each role is bound to memory devices, to three where it takes as many.
 /// </summary>
 public sealed class DefaultRecipe(Type type, string component) : IConformanceRecipe
@@ -38,8 +38,7 @@ public sealed class DefaultRecipe(Type type, string component) : IConformanceRec
             if (property.PropertyType == typeof(ByteSize) && property.Name == "Size" && NeedsSize(record, option, property.GetValue(options)))
                 property.SetValue(options, ByteSize.MiB(8));
             else if (option.Required && option.Path) property.SetValue(options, Path.Combine(bench.Folder, "volume"));
-            else if (option.Required && property.PropertyType == typeof(string))
-                throw new InvalidOperationException($"{component}: option {property.Name} is required; write a recipe in tests/{component.Split('/')[0]}/Conformance");
+            else if (option.Required && property.PropertyType == typeof(string)) property.SetValue(options, "conformance");
         }
 
         return options;

@@ -7,6 +7,7 @@ namespace Comanche.Conformance.Tests;
 public sealed class Workbench : IDisposable
 {
     private readonly Stack<IBase> _components = new();
+    private readonly Stack<IDisposable> _kept = new();
     private string? _folder;
 
     /// <summary>The one memory registry of everything on the bench.</summary>
@@ -28,6 +29,13 @@ public sealed class Workbench : IDisposable
         Start(component, bindings);
         _components.Push(component);
         return component;
+    }
+
+    /// <summary>Keeps something that is to be disposed of after the components.</summary>
+    public T Keep<T>(T disposable) where T : IDisposable
+    {
+        _kept.Push(disposable);
+        return disposable;
     }
 
     /// <summary>Binds and starts a component that stays the caller's; where that fails it is released.</summary>
@@ -58,6 +66,7 @@ public sealed class Workbench : IDisposable
         }
         finally
         {
+            while (_kept.TryPop(out var disposable)) disposable.Dispose();
             if (_folder is not null) Directory.Delete(_folder, recursive: true);
         }
     }

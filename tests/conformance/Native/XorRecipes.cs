@@ -18,7 +18,7 @@ public sealed class XorRecipe : IConformanceRecipe
 
     internal static Func<IHost, IBase> Make(string json = "{}")
     {
-        var path = XorLibrary.Path;
+        var path = NativeBuild.Xor();
         return host =>
         {
             using var library = NativeComponentLibrary.Open(path);

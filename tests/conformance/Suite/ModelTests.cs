@@ -32,7 +32,7 @@ public sealed unsafe class ModelTests
             select new Step(operation, at, Math.Min(blocks, window - at), seed, segments, fua);
         using var io = new TestIo(rig.Device, depth: 4);
         using var run = new ModelRun(io, window);
-        step.Array[1, 40].Sample(run.Check, iter: 25, threads: 1);
+        step.Array[1, 40].Sample(run.Check, iter: 20, threads: 1);
     }
 
     private sealed class ModelRun(TestIo io, uint window) : IDisposable

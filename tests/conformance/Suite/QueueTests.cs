@@ -88,7 +88,7 @@ public sealed unsafe class QueueTests
         var buffer = io.Buffer(24);
         for (uint i = 0; i < 12; i++) io.Batch[i] = io.Make(IoOperation.Write, i * 2, 2, buffer, i * 2);
         io.SubmitAll(12);
-        var deadline = Environment.TickCount64 + 10_000;
+        var deadline = Environment.TickCount64 + 30_000;
         while (io.InFlight != 0)
         {
             io.Poll(capacity: 1);

@@ -11,7 +11,7 @@ internal sealed unsafe class TestIo : IDisposable
 {
     public const int Slots = 256;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
     private static readonly IoDescriptor* Canary = (IoDescriptor*)0x7a7a7a7a7a7a7a7a;
 
     private readonly IBlockDevice _device;

@@ -49,7 +49,7 @@ public sealed unsafe class ThreadTests
         const uint Blocks = 5, Batch = 16;
         using var io = new TestIo(device, depth: 8);
         var buffer = io.Buffer(Blocks * Batch);
-        for (var round = 0; round < 12; round++)
+        for (var round = 0; round < 6; round++)
         {
             for (uint i = 0; i < Batch; i++)
             {

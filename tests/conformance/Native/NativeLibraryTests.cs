@@ -1,0 +1,211 @@
+using System.Runtime.InteropServices;
+using Comanche.Block;
+using Comanche.Runtime.Loading;
+using Comanche.Testing;
+
+namespace Comanche.Conformance.Tests.Native;
+
+/// <summary>Libraries of components in native code: what they say, how they fail, when they go.</summary>
+public sealed unsafe class NativeLibraryTests
+{
+    private static readonly Guid ProbeId = new("b8a5f1d0-3f0e-4e52-9a1c-0a1b2c3d4e5f");
+
+    [Fact]
+    public void A_library_says_what_it_makes()
+    {
+        using var library = NativeComponentLibrary.Open(NativeBuild.Xor());
+        var xor = Assert.Single(library.Descriptions);
+        Assert.Equal(("example/xor", "XORs what passes with a key; an example in C++", true), (xor.Id, xor.Summary, xor.IsBlockDevice));
+        Assert.Equal(("", "IBlockDevice", 1, 1), Assert.Single(xor.Bindings) is var b ? (b.Role, b.Interface.Name, b.Min, b.Max) : default);
+        Assert.Equal(("key", OptionKind.Text, "5aa5c33c0ff09669", false), Assert.Single(xor.Options) is var o ? (o.Name, o.Kind, o.Default, o.Required) : default);
+        Assert.NotEmpty(xor.Options[0].Summary);
+    }
+
+    [Fact]
+    public void Every_kind_of_option_is_understood()
+    {
+        using var library = NativeComponentLibrary.Open(NativeBuild.Probe());
+        var options = library.Descriptions[0].Options;
+        Assert.Equal(
+            [("fail", OptionKind.Text), ("count", OptionKind.Integer), ("size", OptionKind.Size), ("wait", OptionKind.Duration), ("key", OptionKind.Text)],
+            options.Select(o => (o.Name, o.Kind)));
+        Assert.Equal(("3", "0", "9"), (options[1].Default, options[1].Min, options[1].Max));
+        Assert.True(options[2].Required && !options[1].Required && options[4].Secret);
+    }
+
+    [Fact]
+    public void The_catalogue_finds_native_components_in_a_folder()
+    {
+        var catalog = new ComponentCatalog();
+        catalog.AddFolder(Path.GetDirectoryName(NativeBuild.Xor())!, new NativeLoader());
+        Assert.Equal([], catalog.Problems);
+        var kind = catalog.Find("example/xor");
+        Assert.NotNull(kind);
+        Assert.Equal(XorRecipe.Xor, kind.Uuid);
+    }
+
+    [Fact]
+    public void What_is_written_through_the_filter_lies_below_it_with_the_key_applied()
+    {
+        using var bench = new Workbench();
+        var memory = bench.AddMemory();
+        var filter = (IBlockDevice)bench.Add(XorRecipe.Make("""{"key":"ff000000000000aa"}""")(bench.Host("xor")), ("", memory));
+        var plain = new byte[1024];
+        using (var io = new SyncIo(filter, bench.Host("t"), "xor")) io.Write(3, plain);
+        var stored = new byte[1024];
+        using (var io = new SyncIo(memory, bench.Host("t"), "memory")) io.Read(3, stored);
+        Assert.Equal([0xaa, 0, 0, 0, 0, 0, 0, 0xff, 0xaa], stored[..9]);
+    }
+
+    [Fact]
+    public void A_failure_comes_with_the_components_own_words()
+    {
+        using var bench = new Workbench();
+        Assert.Equal("xor: key: 'abc' is not 16 hexadecimal digits", Fails(() => XorRecipe.Make("""{"key":"abc"}""")(bench.Host("xor"))));
+        Assert.Equal("probe: no room for it", Fails(() => Probe(bench, "create")));
+        Assert.Equal("probe: the disk is upside down", Fails(() => Probe(bench, "start")));
+        Assert.Equal("probe: an exception of the standard library", Fails(() => Probe(bench, "standard")));
+        Assert.StartsWith("probe: ", Fails(() => Probe(bench, "number")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_a_component_in_another_language_is_told_of_its_options_is_what_was_written()
+    {
+        using var bench = new Workbench();
+        using var library = NativeComponentLibrary.Open(NativeBuild.Probe());
+        var json = """{ "echo" : "a \"quoted\" b\\c \u00fc \ud83d\udca9 ü\n", "number": 18446744073709551615, "flag": true }""";
+        Assert.Equal("probe: a \"quoted\" b\\c ü 💩 ü\n|18446744073709551615|yes", Fails(() => library.Create(ProbeId, bench.Host("probe"), json)));
+        foreach (var bad in new[] { "", "[]", "{", """{"a""", """{"a":}""", """{"a":"b}""", """{"a":"\u12"}""", """{"a":1""" })
+            Assert.Contains("options: ", Fails(() => library.Create(ProbeId, bench.Host("probe"), bad)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Mistakes_in_set_up_are_refused()
+    {
+        using var bench = new Workbench();
+        var xor = XorRecipe.Make()(bench.Host("xor"));
+        Assert.Equal("xor: nothing is bound", Fails(xor.Start));
+        Assert.Contains("takes no binding as log", Fails(() => xor.Bind(bench.AddMemory(), "log")), StringComparison.Ordinal);
+        xor.Bind(bench.AddMemory(), "");
+        Assert.Contains("stands on one device only", Fails(() => xor.Bind(bench.AddMemory(), "")), StringComparison.Ordinal);
+        Assert.Equal(0u, xor.Release());
+        Assert.ThrowsAny<Exception>(xor.Start);
+    }
+
+    [Fact]
+    public void A_queue_that_is_none_is_noticed()
+    {
+        using var bench = new Workbench();
+        var options = new QueueOptions { Depth = 1 };
+        var device = Probe(bench, "null");
+        Assert.Contains("gave none", Fails(() => Open(device, options)), StringComparison.Ordinal);
+        device.Stop();
+        device.Release();
+    }
+
+    [Fact]
+    public void Native_objects_go_when_they_are_closed_and_not_when_the_collector_comes_by()
+    {
+        using var bench = new Workbench();
+        var live = (delegate* unmanaged<int>)NativeLibrary.GetExport(NativeLibrary.Load(NativeBuild.Probe()), "probe_live");
+        var before = live();
+        GC.TryStartNoGCRegion(1 << 20);
+        try
+        {
+            var device = Probe(bench, "");
+            Assert.Equal(before + 1, live());
+            var options = new QueueOptions { Depth = 4 };
+            var queue = device.OpenQueue(&options);
+            Assert.NotNull(device.Query<IZerocopyMemory>());
+            Assert.NotNull(((IBase)device).Query(typeof(IBlockDevice).GUID));
+            Assert.Equal(before + 2, live());
+            queue.Close();
+            Assert.Equal(before + 1, live());
+            device.Stop();
+            Assert.Equal(0u, device.Release());
+            Assert.Equal(before, live());
+        }
+        finally
+        {
+            if (System.Runtime.GCSettings.LatencyMode == System.Runtime.GCLatencyMode.NoGCRegion) GC.EndNoGCRegion();
+        }
+    }
+
+    [Fact]
+    public void A_component_that_failed_to_be_made_leaves_nothing_behind()
+    {
+        using var bench = new Workbench();
+        var live = (delegate* unmanaged<int>)NativeLibrary.GetExport(NativeLibrary.Load(NativeBuild.Probe()), "probe_live");
+        var before = live();
+        for (var i = 0; i < 3; i++) Fails(() => Probe(bench, "create"));
+        for (var i = 0; i < 3; i++) Fails(() => Probe(bench, "start"));
+        Assert.Equal(before, live());
+    }
+
+    [Theory]
+    [InlineData("", "is no JSON")]
+    [InlineData("{", "is no JSON")]
+    [InlineData("[1]", "is no JSON object")]
+    [InlineData("{}", "'id' is missing")]
+    [InlineData("""{"id":7}""", "id: text is needed")]
+    [InlineData("""{"id":"noslash"}""", "not of the form row/component")]
+    [InlineData("""{"id":"a/b"}""", "'uuid' is missing")]
+    [InlineData("""{"id":"a/b","uuid":"xyz"}""", "'xyz' is not a UUID")]
+    [InlineData("""{"id":"a/b","uuid":"b8a5f1d0-3f0e-4e52-9a1c-0a1b2c3d4e5f","interfaces":{}}""", "interfaces: a list is needed")]
+    [InlineData("""{"id":"a/b","uuid":"b8a5f1d0-3f0e-4e52-9a1c-0a1b2c3d4e5f","interfaces":["q"]}""", "interfaces[0]: 'q' is not a UUID")]
+    [InlineData("""{"id":"a/b","uuid":"b8a5f1d0-3f0e-4e52-9a1c-0a1b2c3d4e5f","binds":[{}]}""", "binds[0]: 'interface' is missing")]
+    [InlineData("""{"id":"a/b","uuid":"b8a5f1d0-3f0e-4e52-9a1c-0a1b2c3d4e5f","binds":[{"interface":"c0a4c4e0-0012-4b1e-9a51-6d6f6e746501","min":3}]}""", "3 to 1 bindings make no sense")]
+    [InlineData("""{"id":"a/b","uuid":"b8a5f1d0-3f0e-4e52-9a1c-0a1b2c3d4e5f","options":["x"]}""", "options[0]: an object is needed")]
+    [InlineData("""{"id":"a/b","uuid":"b8a5f1d0-3f0e-4e52-9a1c-0a1b2c3d4e5f","options":[{"name":"x","type":"blob"}]}""", "'blob' is none of string, bool")]
+    [InlineData("""{"id":"a/b","uuid":"b8a5f1d0-3f0e-4e52-9a1c-0a1b2c3d4e5f","options":[{"name":"x","type":"bool","required":"yes"}]}""", "required: true or false is needed")]
+    public void A_description_that_nobody_can_understand_is_refused_with_its_place(string description, string expected)
+    {
+        var path = NativeBuild.Described(description);
+        var message = Fails(() => NativeComponentLibrary.Open(path));
+        Assert.StartsWith(path, message, StringComparison.Ordinal);
+        Assert.Contains(expected, message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Two_kinds_of_one_UUID_are_refused()
+    {
+        var one = """{"id":"a/one","uuid":"b8a5f1d0-3f0e-4e52-9a1c-0a1b2c3d4e5f"}""";
+        Assert.Contains("a/one and a/two have one UUID", Fails(() => NativeComponentLibrary.Open(NativeBuild.Described(one, one.Replace("one", "two")))), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_factory_in_C_says_what_failed()
+    {
+        using var bench = new Workbench();
+        using var library = NativeComponentLibrary.Open(NativeBuild.Described("""{"id":"a/b","uuid":"b8a5f1d0-3f0e-4e52-9a1c-0a1b2c3d4e5f"}"""));
+        Assert.Equal("thing: this factory makes nothing", Fails(() => library.Create(ProbeId, bench.Host("thing"), "{}")));
+        Assert.Contains("it makes no component with the UUID", Fails(() => library.Create(Guid.NewGuid(), bench.Host("thing"), "{}")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_is_no_component_library_is_refused()
+    {
+        using var folder = new TempFolder();
+        var text = folder.File("text.so");
+        File.WriteAllText(text, "this is no library");
+        Assert.Contains("can't be loaded", Fails(() => NativeComponentLibrary.Open(text)), StringComparison.Ordinal);
+        Assert.Contains("can't be loaded", Fails(() => NativeComponentLibrary.Open(folder.File("absent.so"))), StringComparison.Ordinal);
+        Tools.Need("cc", "gcc");
+        var empty = folder.File("empty.so");
+        File.WriteAllText(folder.File("empty.c"), "int nothing(void); int nothing(void) { return 0; }\n");
+        Assert.Equal(0, Tools.Run("cc", "-shared", "-fPIC", folder.File("empty.c"), "-o", empty).ExitCode);
+        Assert.Contains("does not export comanche_factory", Fails(() => NativeComponentLibrary.Open(empty)), StringComparison.Ordinal);
+    }
+
+    private static IBlockDevice Probe(Workbench bench, string fail)
+    {
+        using var library = NativeComponentLibrary.Open(NativeBuild.Probe());
+        var probe = library.Create(ProbeId, bench.Host("probe"), $$"""{"fail":"{{fail}}"}""");
+        Workbench.Start(probe, [("", bench.AddMemory())]);
+        return probe.Query<IBlockDevice>()!;
+    }
+
+    private static void Open(IBlockDevice device, QueueOptions options) => device.OpenQueue(&options);
+
+    private static string Fails(Action action) => Assert.Throws<ComancheException>(action).Message;
+}
