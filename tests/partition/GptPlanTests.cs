@@ -1,3 +1,5 @@
+using Comanche.Testing;
+
 namespace Comanche.Partition.Tests;
 
 public sealed class GptPlanTests
@@ -8,8 +10,8 @@ public sealed class GptPlanTests
         var plan = Plan(new GptOptions { Create = true, Size = ByteSize.MiB(4), Partition = 3 });
         Assert.Empty(plan.Errors);
         Assert.Equal(8192ul, plan.Volume!.Value.BlockCount);
-        Assert.Equal(["partition 3 of disk"], plan.Claims);
-        Assert.Equal(["disk as gpt"], plan.Shares);
+        Assert.Equal(["partition 3 of disk0"], plan.Claims);
+        Assert.Equal(["disk0:gpt"], plan.Shares);
     }
 
     [Fact]
@@ -22,39 +24,12 @@ public sealed class GptPlanTests
     [InlineData(0ul, 1u, "ext4", "", "type: 'ext4' is neither a UUID nor one of linux")]
     [InlineData(0ul, 1u, "00000000-0000-0000-0000-000000000000", "", "type:")]
     [InlineData(0ul, 1u, "linux", "a name that is a good deal too long for it", "name: 'a name")]
-    public void What_can_not_be_is_said_before_anything_is_opened(ulong size, uint number, string type, string name, string expected) =>
-        Assert.StartsWith(expected, Assert.Single(Plan(new GptOptions { Size = new(size), Partition = number, Type = type, Name = name }).Errors));
-
-    private static FakePlan Plan(GptOptions options)
+    public void What_can_not_be_is_said_before_anything_is_opened(ulong size, uint number, string type, string name, string expected)
     {
-        var plan = new FakePlan(options);
-        GptDevice.Plan(plan);
-        return plan;
+        var (option, message) = Assert.Single(Plan(new GptOptions { Size = new(size), Partition = number, Type = type, Name = name }).Errors);
+        Assert.StartsWith(expected, $"{option}: {message}");
     }
 
-    private sealed class FakePlan(GptOptions options) : PlanContext
-    {
-        public List<string> Errors { get; } = [];
-
-        public List<string> Claims { get; } = [];
-
-        public List<string> Shares { get; } = [];
-
-        public override string Name => "volume";
-
-        public override bool IsReadOnly => false;
-
-        public override IReadOnlyList<PlannedBinding> Bindings { get; } =
-            [new("disk", "", new VolumeInfo { BlockSize = 512, BlockCount = 16384, AtomicWriteBlocks = 1 })];
-
-        public override T Options<T>() => (T)(object)options;
-
-        public override void Error(string option, string message) => Errors.Add($"{option}: {message}");
-
-        public override void Warn(string option, string message) => Errors.Add($"{option}: {message}");
-
-        public override void Claim(string resource, string option) => Claims.Add(resource);
-
-        public override void Share(PlannedBinding binding, string group) => Shares.Add($"{binding.Name} as {group}");
-    }
+    private static TestPlan Plan(GptOptions options) =>
+        TestPlan.Of<GptDevice>(options, new VolumeInfo { BlockSize = 512, BlockCount = 16384, AtomicWriteBlocks = 1 });
 }
