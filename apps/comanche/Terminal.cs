@@ -32,7 +32,7 @@ internal static class Terminal
     public static string Size(ulong bytes)
     {
         var exact = new ByteSize(bytes).ToString();
-        if (exact.Length <= 7) return exact;
+        if (exact.Length <= 7) return char.IsAsciiDigit(exact[^1]) ? exact + "B" : exact;
         var (value, unit) = ((double)bytes, 0);
         while (value >= 1024 && unit < 5) (value, unit) = (value / 1024, unit + 1);
         return FormattableString.Invariant($"{value:G4}{(unit == 0 ? "" : "KMGTP"[unit - 1] + "i")}B");

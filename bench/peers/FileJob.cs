@@ -8,6 +8,7 @@ namespace Comanche.Peers;
 internal sealed unsafe partial class FileJob : IDisposable
 {
     private const uint BlockBytes = 4096;
+    private const int ThreadClock = 3;
 
     private readonly BenchHost _host;
     private readonly FileDevice _device;
@@ -72,7 +73,7 @@ internal sealed unsafe partial class FileJob : IDisposable
                     if (count == 0)
                     {
                         if (deadline == 0) continue;
-                        Sleep(&waitSet, deadline);
+                        Poll.Wait(&waitSet, deadline);
                         sleeps++;
                         continue;
                     }
@@ -115,29 +116,13 @@ internal sealed unsafe partial class FileJob : IDisposable
         if (!good) throw new ComancheException("an I/O failed");
     }
 
-    private static void Sleep(WaitSet* waitSet, long deadline)
-    {
-        var polled = new pollfd { fd = waitSet->Descriptors[0], events = 1 };
-        var time = stackalloc long[] { deadline / 1_000_000_000, deadline % 1_000_000_000 };
-        ppoll(&polled, (nuint)waitSet->Count, deadline == WaitSet.Forever ? null : time, null);
-    }
-
+    // The measuring thread's own time, as fio takes it: the runtime's compiler threads are not the data path.
     private static ulong CpuNs()
     {
         var time = stackalloc long[2];
-        clock_gettime(2, time);
+        clock_gettime(ThreadClock, time);
         return (ulong)(time[0] * 1_000_000_000 + time[1]);
     }
-
-#pragma warning disable CS8981
-    private struct pollfd
-    {
-        public int fd;
-        public short events, revents;
-    }
-
-    [LibraryImport("libc")]
-    private static partial int ppoll(pollfd* fds, nuint count, long* time, void* signals);
 
     [LibraryImport("libc")]
     private static partial int clock_gettime(int clock, long* time);

@@ -53,7 +53,7 @@ internal sealed unsafe partial class FilePeer : IPeer
         Console.WriteLine($"{rw} depth {depth}");
         Console.WriteLine($"  IOPS        block/file {Statistics.Spread(Pick(ours, s => s.Iops))}   fio {Statistics.Spread(Pick(theirs, s => s.Iops))}   ratio {ratio:F3} [{low:F3}, {high:F3}]");
         Console.WriteLine($"  CPU ns/I/O  block/file {Statistics.Spread(Pick(ours, s => s.CpuNs))}   fio {Statistics.Spread(Pick(theirs, s => s.CpuNs))}   ratio {cpu:F3} [{cpuLow:F3}, {cpuHigh:F3}]");
-        Console.WriteLine($"  calls/I/O   block/file {Statistics.Spread(Pick(ours, s => s.Calls), "F2")}");
+        Console.WriteLine($"  sleeps/I/O  block/file {Statistics.Spread(Pick(ours, s => s.Sleeps), "F2")}");
         return low >= 0.90 && high >= 1.00 && cpuLow <= 1.00;
     }
 
@@ -94,6 +94,6 @@ internal sealed unsafe partial class FilePeer : IPeer
     /// <summary>One measurement.</summary>
     /// <param name="Iops">I/Os a second.</param>
     /// <param name="CpuNs">Nanoseconds of the processor, user and system, for each I/O.</param>
-    /// <param name="Calls">Calls into the kernel for each I/O.</param>
-    internal readonly record struct Sample(double Iops, double CpuNs, double Calls);
+    /// <param name="Sleeps">Sleeps for each I/O.</param>
+    internal readonly record struct Sample(double Iops, double CpuNs, double Sleeps);
 }

@@ -65,7 +65,7 @@ internal sealed class Served : IDisposable
     /// <summary>A new connection, not negotiated.</summary>
     public NbdClient Connect()
     {
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 20_000, SendTimeout = 20_000 };
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 20_000 };
         socket.Connect(new UnixDomainSocketEndPoint(SocketPath));
         return new NbdClient(new NetworkStream(socket, ownsSocket: true), socket);
     }

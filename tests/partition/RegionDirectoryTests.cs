@@ -158,7 +158,8 @@ public sealed class RegionDirectoryTests
         fixture.Open("b", 1024).Release();
         Change(fixture, [0, Second], copy =>
         {
-            var (first, second) = (copy.AsSpan(Header, Entry), copy.AsSpan(Header + Entry, Entry));
+            var first = copy.AsSpan(Header, Entry);
+            var second = copy.AsSpan(Header + Entry, Entry);
             switch (what)
             {
                 case "overlap": Put(second[16..], 4095); break;

@@ -3,13 +3,18 @@ using System.Runtime.InteropServices.Marshalling;
 
 namespace Comanche.Testing;
 
-/// <summary>Memory for tests: every buffer is its own allocation, none is registered (region 0).</summary>
+/// <summary>Memory for tests: every buffer is its own allocation, and with <see cref="Registers"/> its own region, otherwise region 0.</summary>
 [GeneratedComClass]
 public sealed unsafe partial class TestMemory : IZerocopyMemory
 {
     private readonly Dictionary<ulong, (nint Address, nuint Length)> _buffers = [];
     private readonly ulong* _generation = (ulong*)NativeMemory.AllocZeroed(8);
+    private readonly Dictionary<ulong, MemoryRegion> _regions = [];
     private ulong _next = 1;
+    private uint _nextSlot = 1;
+
+    /// <summary>Whether buffers are regions, as in the registry of a process.</summary>
+    public bool Registers { get; init; }
 
     /// <summary>How many buffers are not freed.</summary>
     public int Live => _buffers.Count;
@@ -22,6 +27,7 @@ public sealed unsafe partial class TestMemory : IZerocopyMemory
         lock (_buffers)
         {
             _buffers.Add(_next, ((nint)address, size));
+            AddRegion(_next, address, size);
             return new IoBuffer(_next++);
         }
     }
@@ -46,6 +52,7 @@ public sealed unsafe partial class TestMemory : IZerocopyMemory
         lock (_buffers)
         {
             if (!_buffers.Remove(buffer.Value, out var memory)) throw new ComancheException($"buffer {buffer.Value} is not allocated");
+            if (_regions.Remove(buffer.Value)) ++*_generation;
             NativeMemory.AlignedFree((void*)memory.Address);
         }
     }
@@ -56,6 +63,7 @@ public sealed unsafe partial class TestMemory : IZerocopyMemory
         lock (_buffers)
         {
             _buffers.Add(_next, ((nint)address, length));
+            AddRegion(_next, address, length);
             return new IoBuffer(_next++);
         }
     }
@@ -63,7 +71,11 @@ public sealed unsafe partial class TestMemory : IZerocopyMemory
     /// <inheritdoc/>
     public void UnregisterMemory(IoBuffer buffer)
     {
-        lock (_buffers) _buffers.Remove(buffer.Value);
+        lock (_buffers)
+        {
+            _buffers.Remove(buffer.Value);
+            if (_regions.Remove(buffer.Value)) ++*_generation;
+        }
     }
 
     /// <inheritdoc/>
@@ -75,6 +87,7 @@ public sealed unsafe partial class TestMemory : IZerocopyMemory
             *info = new IoBufferInfo
             {
                 Address = (void*)address, Length = length, Iova = IoBufferInfo.NoIova, NumaNode = -1, PageSize = 4096, SharedDescriptor = -1,
+                Region = _regions.TryGetValue(buffer.Value, out var region) ? region.Region : 0,
             };
         }
     }
@@ -87,10 +100,27 @@ public sealed unsafe partial class TestMemory : IZerocopyMemory
     }
 
     /// <inheritdoc/>
-    public int GetRegions(MemoryRegion* regions, int capacity) => 0;
+    public int GetRegions(MemoryRegion* regions, int capacity)
+    {
+        lock (_buffers)
+        {
+            foreach (var (region, index) in _regions.Values.Select((r, i) => (r, i)))
+                if (index < capacity)
+                    regions[index] = region;
+            return _regions.Count;
+        }
+    }
 
     /// <inheritdoc/>
     public ulong* GetGeneration() => _generation;
+
+    private void AddRegion(ulong buffer, void* address, nuint length)
+    {
+        if (!Registers) return;
+        const uint Once = MemoryRegion.MaxSlots; // The use count stands above the slot.
+        _regions.Add(buffer, new MemoryRegion { Address = address, Length = length, Region = Once | _nextSlot++ });
+        ++*_generation;
+    }
 
     IBase? IBase.Query(in Guid interfaceId) => ComponentModel.Implements(this, interfaceId) ? this : null;
 

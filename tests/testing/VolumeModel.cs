@@ -114,6 +114,7 @@ public sealed unsafe class VolumeModel : IDisposable
         var descriptor = slot.Descriptor;
         *descriptor = new IoDescriptor { Operation = operation, Lba = lba, BlockCount = blocks, Tag = (ulong)_random.NextInt64() };
         slot.Expected = IoStatus.Success;
+        slot.Range = (lba, blocks);
         slot.Tag = descriptor->Tag;
         if (operation.IsChange() && operation != IoOperation.Discard && _random.Next(4) == 0) descriptor->Flags |= IoFlags.ForceUnitAccess;
         if (operation.HasBuffer()) slot.Lay(_random, _volume, length);
@@ -190,6 +191,7 @@ public sealed unsafe class VolumeModel : IDisposable
         var what = $"seed {_options.Seed}, step {_step}: {descriptor->Operation} of {descriptor->BlockCount} at {descriptor->Lba}";
         if (!slot.Busy) throw new ComancheException($"{what}: came back twice");
         if (descriptor->Status != slot.Expected) throw new ComancheException($"{what}: {descriptor->Status}, {slot.Expected} was expected");
+        if ((descriptor->Lba, descriptor->BlockCount) != slot.Range) throw new ComancheException($"{what}: its range was changed");
         if (descriptor->Tag != slot.Tag) throw new ComancheException($"{what}: its tag was changed");
         if (descriptor->Operation == IoOperation.Read && slot.FirstDifference() is var at and >= 0) throw new ComancheException($"{what}: byte {at} of the buffer is wrong");
     }
@@ -242,7 +244,10 @@ public sealed unsafe class VolumeModel : IDisposable
 
         public byte[] Data { get; set; } = [];
 
-        public bool Overlaps(ulong lba, uint blocks) => lba < Descriptor->Lba + Descriptor->BlockCount && Descriptor->Lba < lba + blocks;
+        // Kept apart from the descriptor, which layers may change in flight.
+        public (ulong Lba, uint Blocks) Range { get; set; }
+
+        public bool Overlaps(ulong lba, uint blocks) => lba < Range.Lba + Range.Blocks && Range.Lba < lba + blocks;
 
         // Lays the data out: in one piece, or in segments of whole blocks in random places that rise.
         public void Lay(Random random, in VolumeInfo volume, int length)

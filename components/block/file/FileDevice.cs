@@ -38,6 +38,9 @@ public sealed unsafe partial class FileDevice(IHost host, FileDeviceOptions opti
     /// <summary>What the machine offers; a test may say something else.</summary>
     internal Func<IoUringProbe> Probe { get; init; } = () => Machine.Value;
 
+    /// <summary>Opens the medium; a test may bring one whose I/O never ends.</summary>
+    internal Func<IHost, FileDeviceOptions, FileMedium> OpenMedium { get; init; } = FileMedium.Open;
+
     /// <summary>Set-up flags of io_uring that are not tried, for tests of older kernels.</summary>
     internal uint WithoutFlags { get; init; }
 
@@ -105,7 +108,7 @@ public sealed unsafe partial class FileDevice(IHost host, FileDeviceOptions opti
         }
 
         _ring = ChooseEngine();
-        _medium = FileMedium.Open(Host, options);
+        _medium = OpenMedium(Host, options);
         try
         {
             _zeroes = AllocateIoBuffer(ZeroBytes, 4096, -1);

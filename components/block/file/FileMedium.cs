@@ -80,6 +80,10 @@ internal sealed unsafe class FileMedium : IDisposable
         }
     }
 
+    /// <summary>A medium of a descriptor that is open already, like a pipe; it is owned from here on.</summary>
+    internal static FileMedium Of(IHost host, int descriptor, uint blockSize, ulong blockCount) =>
+        new(host, new FileDeviceOptions { Path = "." }) { Descriptor = descriptor, BlockSize = blockSize, BlockCount = blockCount, DiscardGranularity = blockSize };
+
     /// <summary>What direct I/O at a path, present or not, is aligned to, as far as that can be known without opening it.</summary>
     public static uint PlannedAlignment(string path)
     {

@@ -82,6 +82,9 @@ internal sealed unsafe partial class LogWritesQueue : ChildQueue
             ? 0 // An entry that is cancelled would leave a hole in the log.
             : base.Cancel(descriptor);
 
+    /// <summary>Entries that were promised are written even so: a hole would end the log for every queue.</summary>
+    protected override bool OutlivesAbandon(int queue) => queue == Log;
+
     /// <inheritdoc/>
     protected override int CountChildren(IoDescriptor* parent)
     {

@@ -153,7 +153,7 @@ public sealed unsafe partial class RegionDevice(IHost host, RegionOptions option
         if (option.Length != 0) throw new ComancheException($"{Name}: {option}: {message}");
         _store = new RegionStore(Host, below, IsReadOnly);
         _directory = _store.Load() ?? Format();
-        _use = RegionUse.Join(_directory.Unique);
+        _use = RegionUse.Join(Host.GetMemory(), _directory.Unique);
         try
         {
             lock (_use.Changes)

@@ -1,28 +1,37 @@
+using System.Runtime.CompilerServices;
+
 namespace Comanche.Partition;
 
 /// <summary>
 /// Which regions of a directory are open in this process, and the lock that its changes take. All components that stand on one device share one of these:
-/// they find it by the directory's identity, since each may see the device through a wrapper of its own.
+/// they find it by the directory's identity, since each may see the device through a wrapper of its own. The process is told by its memory registry, so that
+/// simulated processes, which make the same identities from the same seed, keep apart.
 /// </summary>
 internal sealed class RegionUse
 {
-    private static readonly Dictionary<Guid, RegionUse> All = []; // Guarded by itself. Holds only what is joined.
+    private static readonly ConditionalWeakTable<IZerocopyMemory, Dictionary<Guid, RegionUse>> Processes = [];
 
+    private readonly Dictionary<Guid, RegionUse> _all; // Of this process, guarded by itself; holds only what is joined.
     private readonly Guid _directory;
     private readonly Dictionary<Guid, int> _open = []; // By region; guarded by Changes.
-    private int _joined;                               // Guarded by All.
+    private int _joined;                               // Guarded by _all.
 
-    private RegionUse(Guid directory) => _directory = directory;
+    private RegionUse(Dictionary<Guid, RegionUse> all, Guid directory)
+    {
+        _all = all;
+        _directory = directory;
+    }
 
     /// <summary>Taken while the directory is read, changed and written.</summary>
     public Lock Changes { get; } = new();
 
     /// <summary>Joins those who use a directory; <see cref="Leave"/> ends it.</summary>
-    public static RegionUse Join(Guid directory)
+    public static RegionUse Join(IZerocopyMemory process, Guid directory)
     {
-        lock (All)
+        var all = Processes.GetOrCreateValue(process);
+        lock (all)
         {
-            if (!All.TryGetValue(directory, out var use)) All.Add(directory, use = new RegionUse(directory));
+            if (!all.TryGetValue(directory, out var use)) all.Add(directory, use = new RegionUse(all, directory));
             use._joined++;
             return use;
         }
@@ -31,9 +40,9 @@ internal sealed class RegionUse
     /// <summary>Leaves.</summary>
     public void Leave()
     {
-        lock (All)
+        lock (_all)
             if (--_joined == 0)
-                All.Remove(_directory);
+                _all.Remove(_directory);
     }
 
     /// <summary>How often a region is open.</summary>

@@ -156,7 +156,7 @@ public sealed unsafe partial class StripeDevice(IHost host, StripeOptions option
             throw new ComancheException($"{Name}: {devices.Length} members are bound; 1 to {StripeGeometry.MaxMembers} can be");
         var members = new StripeMember[devices.Length];
         for (var i = 0u; i < members.Length; i++)
-            members[i] = new StripeMember(Host, devices[i], (bound[i] as Component)?.Name ?? $"device {i + 1}", i);
+            members[i] = new StripeMember(Host, devices[i], (bound[i] as INamed)?.Name ?? $"device {i + 1}", i);
         Guid? uuid = _options.Uuid.Length == 0 ? null : Guid.Parse(_options.Uuid);
         var set = new StripeSet(Host, members, new StripeRequest(_options.Chunk.Bytes, _options.Create, IsReadOnly, uuid, _options.Name));
         set.Open();

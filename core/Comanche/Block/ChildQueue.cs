@@ -217,19 +217,37 @@ public abstract unsafe class ChildQueue : IoQueue
     /// <summary>Submits what is in line, as far as the queues below take it; returns how much they took. For own I/O that was sent outside of the calls that do this.</summary>
     protected int SubmitWaiting()
     {
-        if (IsAbandoned) return EndAllWaiting();
-        var submitted = 0;
+        var moved = 0;
         for (var i = 0; i < _below.Length; i++)
-            if (_waiting[i].Count != 0) submitted += _waiting[i].SubmitTo(_below[i]);
-        _waitingTotal -= submitted;
-        return submitted;
+        {
+            if (_waiting[i].Count == 0) continue;
+            if (IsAbandoned && !OutlivesAbandon(i))
+            {
+                moved += EndWaiting(i);
+                continue;
+            }
+
+            var submitted = _waiting[i].SubmitTo(_below[i]);
+            _waitingTotal -= submitted;
+            moved += submitted;
+        }
+
+        return moved;
     }
+
+    /// <summary>
+    /// Whether a queue below goes on when this one is abandoned, because what others rely on would be torn otherwise, as a log would be by a missing entry.
+    /// Its device must answer in bounded time.
+    /// </summary>
+    protected virtual bool OutlivesAbandon(int queue) => false;
 
     /// <inheritdoc/>
     protected override void OnAbandon()
     {
-        foreach (var below in _below) below.Abandon();
-        EndAllWaiting();
+        for (var i = 0; i < _below.Length; i++)
+            if (!OutlivesAbandon(i))
+                _below[i].Abandon();
+        if (_waitingTotal != 0) SubmitWaiting();
     }
 
     /// <summary>Waits for what is left of the layer's own I/O.</summary>
@@ -323,15 +341,11 @@ public abstract unsafe class ChildQueue : IoQueue
         if (TakeBack(&child, 1) != 0) _finished.Push(parent);
     }
 
-    // Children that never went down come back as if a queue below had aborted them.
-    private int EndAllWaiting()
+    // Children that never went down come back as if the queue below had aborted them.
+    private int EndWaiting(int queue)
     {
-        var ended = 0;
-        foreach (var waiting in _waiting)
-        {
-            for (var left = waiting.Count; left != 0; left--, ended++) EndWaiting(waiting.Pop(), IoStatus.Aborted);
-        }
-
+        var ended = _waiting[queue].Count;
+        for (var left = ended; left != 0; left--) EndWaiting(_waiting[queue].Pop(), IoStatus.Aborted);
         return ended;
     }
 

@@ -4,7 +4,7 @@ namespace Comanche;
 /// The base of managed components: count, bindings, life cycle. A component overrides <see cref="OnStart"/>, <see cref="OnStop"/> and
 /// <see cref="OnClose"/>, and nothing else of this.
 /// </summary>
-public abstract class Component : IBase
+public abstract class Component : IBase, INamed
 {
     private readonly List<(string Role, IBase Component)> _bindings = []; // Set-up thread only.
     private readonly List<IBase> _parts = [];                           // Set-up thread only; aggregated components, owned.
@@ -21,7 +21,7 @@ public abstract class Component : IBase
     /// <summary>What this component may use of its process.</summary>
     protected IHost Host { get; }
 
-    /// <summary>Its name in the stack. Public so that a composite can name its members in messages.</summary>
+    /// <inheritdoc/>
     public string Name { get; }
 
     /// <summary>Whether it is started.</summary>

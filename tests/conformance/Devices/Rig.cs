@@ -40,8 +40,8 @@ public sealed class Rig : IDisposable
         }
     }
 
-    /// <summary>Whether it stands on something: what that holds outlives the device.</summary>
-    public bool StandsOnSomething => _prepared.Bindings.Length != 0;
+    /// <summary>What it stands on. What that holds outlives the device.</summary>
+    public IEnumerable<IBase> Below => _prepared.Bindings.Select(b => b.Below);
 
     /// <summary>Makes the device anew over the same things. It was closed.</summary>
     public void Open(HostFlags flags)

@@ -85,7 +85,8 @@ public sealed unsafe class EndTests
         var queue = rig.Device.OpenQueue(&options);
         queue.Close();
         queue.Close();
-        Assert.Equal(0, queue.Poll(null, 0));
+        using var io = new TestIo(rig.Device);
+        io.WritePattern(3, 1, 33, io.Buffer(1));
     }
 
     [Theory, MemberData(nameof(Devices))]
@@ -94,17 +95,30 @@ public sealed unsafe class EndTests
         using var rig = new Rig(device);
         var options = new QueueOptions { Depth = 8 };
         var queue = rig.Device.OpenQueue(&options);
-        if (rig.Device is BlockFilter && queue.GetType().Assembly != rig.Device.GetType().Assembly)
+        if (!Refuses(rig.Device))
         {
             // A filter that is not there at all: its queues are those of the device below, which counts them.
-            queue.Close();
-            return;
+            Assert.Contains(rig.Below, Refuses);
+            rig.Device.Start();
         }
 
-        Assert.Throws<ComancheException>(rig.Device.Stop);
         queue.Close();
+        NativeObject.FinalRelease(queue);
         rig.Device.Stop();
         rig.Device.Stop();
         rig.Device.Start();
+    }
+
+    private static bool Refuses(IBase component)
+    {
+        try
+        {
+            component.Stop();
+            return false;
+        }
+        catch (ComancheException)
+        {
+            return true;
+        }
     }
 }

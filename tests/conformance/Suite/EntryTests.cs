@@ -1,5 +1,3 @@
-using Comanche.Runtime;
-
 namespace Comanche.Conformance.Tests;
 
 /// <summary>At the top of a stack, where the contract is checked: what breaks it gets a status that says so, whatever stands below.</summary>
@@ -67,22 +65,5 @@ public sealed unsafe class EntryTests
         }
 
         read.ExpectPattern(0, 8, 71, buffer);
-    }
-
-    // The edge that the composer puts at the top of a stack.
-    private sealed class Entry : IDisposable
-    {
-        private readonly ComancheProcess _process = new();
-
-        public Entry(IBlockDevice device, bool readOnly = false) =>
-            Device = _process.CreateEdge("top", device, new EdgeOptions { Entry = true, ReadOnly = readOnly });
-
-        public Edge Device { get; }
-
-        public void Dispose()
-        {
-            Device.Release();
-            _process.Dispose();
-        }
     }
 }

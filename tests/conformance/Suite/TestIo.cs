@@ -31,7 +31,7 @@ internal sealed unsafe class TestIo : IDisposable
         Queue = device.OpenQueue(&options);
         _descriptors = (IoDescriptor*)NativeMemory.AlignedAlloc(Slots * IoDescriptor.Size, IoDescriptor.Size);
         NativeMemory.Clear(_descriptors, Slots * IoDescriptor.Size);
-        Batch = (IoDescriptor**)NativeMemory.AllocZeroed(Slots, (nuint)sizeof(IoDescriptor*));
+        Batch = (IoDescriptor**)NativeMemory.AllocZeroed(Slots + 1, (nuint)sizeof(IoDescriptor*));
         Completed = (IoDescriptor**)NativeMemory.AllocZeroed(Slots + 1, (nuint)sizeof(IoDescriptor*));
     }
 
@@ -39,7 +39,7 @@ internal sealed unsafe class TestIo : IDisposable
 
     public VolumeInfo Volume { get; }
 
-    /// <summary>What <see cref="Submit"/> submits.</summary>
+    /// <summary>What <see cref="Submit(int,int)"/> submits; the place beyond <see cref="Slots"/> is that of single ones.</summary>
     public IoDescriptor** Batch { get; }
 
     /// <summary>What the last <see cref="Poll"/> gave.</summary>
@@ -111,8 +111,8 @@ internal sealed unsafe class TestIo : IDisposable
     /// <summary>Submits one; false where it is refused.</summary>
     public bool Submit(IoDescriptor* descriptor)
     {
-        Batch[0] = descriptor;
-        return Submit(0, 1) == 1;
+        Batch[Slots] = descriptor;
+        return Submit(Slots, 1) == 1;
     }
 
     /// <summary>Submits so many of <see cref="Batch"/>, polling where the queue is full.</summary>
@@ -152,8 +152,12 @@ internal sealed unsafe class TestIo : IDisposable
     /// <summary>Does one and gives its status.</summary>
     public IoStatus Do(IoDescriptor* descriptor)
     {
-        Batch[0] = descriptor;
-        SubmitAll(1);
+        for (var clock = Stopwatch.StartNew(); !Submit(descriptor);)
+        {
+            Poll();
+            Assert.True(clock.Elapsed < Patience, $"the queue takes no more, with {InFlight} in flight");
+        }
+
         Drain();
         return descriptor->Status;
     }
