@@ -218,9 +218,9 @@ public sealed unsafe class DelayDeviceTests
     public void Delays_out_of_range_are_errors_of_their_option()
     {
         var below = new PlannedBinding("memory", "", TestPlan.Of<NullDevice>(new NullOptions()).Volume);
-        Assert.Equal("flush", TestPlan.Of<DelayDevice>(new DelayOptions { Flush = TimeSpan.FromHours(2) }, below).Errors.Single().Option);
-        Assert.Equal("read", TestPlan.Of<DelayDevice>(new DelayOptions { Read = -Microseconds(1) }, below).Errors.Single().Option);
-        Assert.Single(TestPlan.Of<DelayDevice>(new DelayOptions(), below).Warnings);
-        Assert.Equal(below.Volume, TestPlan.Of<DelayDevice>(new DelayOptions { Read = Microseconds(1) }, below).Volume);
+        Assert.Equal("flush", TestPlan.OfBound<DelayDevice>(new DelayOptions { Flush = TimeSpan.FromHours(2) }, below).Errors.Single().Option);
+        Assert.Equal("read", TestPlan.OfBound<DelayDevice>(new DelayOptions { Read = -Microseconds(1) }, below).Errors.Single().Option);
+        Assert.Single(TestPlan.OfBound<DelayDevice>(new DelayOptions(), below).Warnings);
+        Assert.Equal(below.Volume, TestPlan.OfBound<DelayDevice>(new DelayOptions { Read = Microseconds(1) }, below).Volume);
     }
 }

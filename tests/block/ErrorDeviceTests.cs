@@ -161,9 +161,9 @@ public sealed unsafe class ErrorDeviceTests
         var below = TestPlan.Of<MemoryDevice>(new MemoryOptions { Size = ByteSize.MiB(1) }).Volume!.Value;
         Assert.True(below.Has(VolumeCapabilities.DurableFlush));
         var binding = new PlannedBinding("memory", "", below);
-        var lying = TestPlan.Of<ErrorDevice>(new ErrorOptions { Rules = [new ErrorRule { Action = FaultAction.DropFlush, Enabled = false }] }, binding);
+        var lying = TestPlan.OfBound<ErrorDevice>(new ErrorOptions { Rules = [new ErrorRule { Action = FaultAction.DropFlush, Enabled = false }] }, binding);
         Assert.False(lying.Volume!.Value.Has(VolumeCapabilities.DurableFlush));
-        var honest = TestPlan.Of<ErrorDevice>(new ErrorOptions { Rules = [new ErrorRule { Action = FaultAction.Fail }] }, binding);
+        var honest = TestPlan.OfBound<ErrorDevice>(new ErrorOptions { Rules = [new ErrorRule { Action = FaultAction.Fail }] }, binding);
         Assert.Equal(below, honest.Volume);
     }
 
@@ -256,12 +256,12 @@ public sealed unsafe class ErrorDeviceTests
         ];
         foreach (var (rule, says) in cases)
         {
-            var errors = TestPlan.Of<ErrorDevice>(new ErrorOptions { Rules = [rule] }, below).Errors;
+            var errors = TestPlan.OfBound<ErrorDevice>(new ErrorOptions { Rules = [rule] }, below).Errors;
             if (says.Length == 0) Assert.Empty(errors);
             else Assert.Contains(says, Assert.Single(errors).Message, StringComparison.Ordinal);
         }
 
-        var twice = TestPlan.Of<ErrorDevice>(new ErrorOptions { Rules = [new() { Name = "1" }, new()] }, below).Errors;
+        var twice = TestPlan.OfBound<ErrorDevice>(new ErrorOptions { Rules = [new() { Name = "1" }, new()] }, below).Errors;
         Assert.Contains("two rules are called 1", Assert.Single(twice).Message, StringComparison.Ordinal);
     }
 

@@ -399,12 +399,12 @@ public sealed unsafe class LogWritesTests : IDisposable
     {
         var data = TestPlan.Of<MemoryDevice>(new MemoryOptions { Size = ByteSize.MiB(1) }).Volume!.Value;
         var log = data with { MaxTransferBlocks = 10 };
-        var plan = TestPlan.Of<LogWritesDevice>(new LogWritesOptions(), new PlannedBinding("data", "", data), new PlannedBinding("log", "log", log));
+        var plan = TestPlan.OfBound<LogWritesDevice>(new LogWritesOptions(), new PlannedBinding("data", "", data), new PlannedBinding("log", "log", log));
         Assert.Equal(8u, plan.Volume!.Value.MaxTransferBlocks);
-        var small = TestPlan.Of<LogWritesDevice>(
+        var small = TestPlan.OfBound<LogWritesDevice>(
             new LogWritesOptions(), new PlannedBinding("data", "", data), new PlannedBinding("log", "log", log with { MaxTransferBlocks = 1 }));
         Assert.Equal("max-transfer", Assert.Single(small.Errors).Option);
-        var forgetful = TestPlan.Of<LogWritesDevice>(new LogWritesOptions(), new PlannedBinding("data", "", data),
+        var forgetful = TestPlan.OfBound<LogWritesDevice>(new LogWritesOptions(), new PlannedBinding("data", "", data),
             new PlannedBinding("log", "log", TestPlan.Of<NullDevice>(new NullOptions()).Volume));
         Assert.Contains("keep", Assert.Single(forgetful.Errors).Message, StringComparison.Ordinal);
     }

@@ -1,3 +1,5 @@
+using Comanche.Testing;
+
 namespace Comanche.Block.Tests;
 
 public sealed unsafe class NullDeviceTests

@@ -1,3 +1,5 @@
+using Comanche.Testing;
+
 namespace Comanche.Block.Tests;
 
 public sealed unsafe class PassDeviceTests
@@ -119,7 +121,7 @@ public sealed unsafe class PassDeviceTests
     public void The_plan_is_what_is_planned_below()
     {
         var below = TestPlan.Of<NullDevice>(new NullOptions()).Volume;
-        Assert.Equal(below, TestPlan.Of<PassDevice>(new PassOptions(), new PlannedBinding("null", "", below)).Volume);
-        Assert.Null(TestPlan.Of<PassDevice>(new PassOptions(), new PlannedBinding("file", "", null)).Volume);
+        Assert.Equal(below, TestPlan.OfBound<PassDevice>(new PassOptions(), new PlannedBinding("null", "", below)).Volume);
+        Assert.Null(TestPlan.OfBound<PassDevice>(new PassOptions(), new PlannedBinding("file", "", null)).Volume);
     }
 }

@@ -27,6 +27,14 @@ public sealed class TestPlan(object options, bool readOnly, PlannedBinding[] bin
     /// <summary>Plans a component on volumes called <c>disk0</c>, <c>disk1</c> and so on; null where a volume is not known.</summary>
     public static TestPlan Of<T>(object options, params VolumeInfo?[] below) where T : IPlanned => Of<T>(options, false, below);
 
+    /// <summary>Plans a component on bindings with names and roles of the caller's choice.</summary>
+    public static TestPlan OfBound<T>(object options, params PlannedBinding[] bindings) where T : IPlanned
+    {
+        var plan = new TestPlan(options, false, bindings);
+        T.Plan(plan);
+        return plan;
+    }
+
     /// <summary>Plans a component that may be read-only.</summary>
     public static TestPlan Of<T>(object options, bool readOnly, VolumeInfo?[] below) where T : IPlanned
     {
