@@ -167,19 +167,23 @@ public sealed unsafe class FileQueueTests
     }
 
     [Fact]
-    public void A_misaligned_buffer_is_called_so()
+    public void A_misaligned_buffer_is_called_so_or_read_all_the_same()
     {
+        // The entry queue refuses it before it gets here; below it the kernel decides, and kernels differ.
         using var file = new FileFixture();
-        Assert.SkipUnless(file.Volume.BufferAlignment > 1, "the file system takes any address");
         var buffer = file.Buffer(8192);
+        FileFixture.Bytes(buffer).Fill(9);
         var request = file.Request(IoOperation.Read, 0, buffer);
         request.Buffer += 1;
         request.BlockCount = 1;
-        request.Region = 0; // Registered memory is pinned in pages, and the kernel looks at it less closely.
-        Assert.Equal(IoStatus.Misaligned, file.Do(request));
+        request.Region = 0;
+        var status = file.Do(request);
         DeviceHealth health;
         file.Device.GetHealth(&health);
-        Assert.Equal(1ul, health.ReadErrors);
+        Assert.Equal(status == IoStatus.Success ? (IoStatus.Success, 0ul) : (IoStatus.Misaligned, 1ul), (status, health.ReadErrors));
+        if (status == IoStatus.Success) Assert.False(FileFixture.Bytes(buffer).Slice(1, 512).ContainsAnyExcept((byte)0));
+        Assert.Equal(9, FileFixture.Bytes(buffer)[0]);
+        Assert.Equal(9, FileFixture.Bytes(buffer)[513]);
     }
 
     [Theory]
