@@ -3,14 +3,17 @@ namespace Comanche.Conformance.Tests;
 /// <summary>One device under test, started, over what its recipe prepared. Taken apart at the end, where it shows that no memory was left behind.</summary>
 public sealed class Rig : IDisposable
 {
-    private readonly Workbench _bench = new();
+    private readonly Workbench _bench;
     private readonly Prepared _prepared;
     private IBase? _component;
     private IBlockDevice? _device;
 
     /// <summary>Makes and starts the device of a name.</summary>
-    public Rig(string name)
+    /// <param name="name">The name, of <see cref="DeviceCatalogue"/>.</param>
+    /// <param name="stubbornness">Where given, the memory devices below are stubborn (<see cref="Workbench.Stubbornness"/>).</param>
+    public Rig(string name, Random? stubbornness = null)
     {
+        _bench = new Workbench { Stubbornness = stubbornness };
         try
         {
             _prepared = DeviceCatalogue.Get(name).Prepare(_bench);

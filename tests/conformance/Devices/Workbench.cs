@@ -10,6 +10,14 @@ public sealed class Workbench : IDisposable
     private readonly Stack<IDisposable> _kept = new();
     private string? _folder;
 
+    /// <summary>
+    /// Whether the memory devices are made stubborn: they refuse and reorder at random, have narrow limits, and note every descriptor that breaks the contract.
+    /// </summary>
+    public Random? Stubbornness { get; init; }
+
+    /// <summary>The stubborn devices that were made.</summary>
+    public List<StrictDevice> Stubborn { get; } = [];
+
     /// <summary>The one memory registry of everything on the bench.</summary>
     public TestMemory Memory { get; } = new();
 
@@ -20,8 +28,23 @@ public sealed class Workbench : IDisposable
     public IHost Host(string name, HostFlags flags = HostFlags.None) => new TestHost(name) { Memory = Memory, Flags = flags };
 
     /// <summary>Adds a memory device, started.</summary>
-    public IBlockDevice AddMemory(ulong mebibytes = 8, uint blockSize = 512) => (IBlockDevice)Add(
-        new MemoryDevice(Host($"memory{_components.Count}"), new MemoryOptions { Size = ByteSize.MiB(mebibytes), BlockSize = new(blockSize) }));
+    public IBlockDevice AddMemory(ulong mebibytes = 8, uint blockSize = 512)
+    {
+        var memory = Add(new MemoryDevice(Host($"memory{_components.Count}"), new MemoryOptions { Size = ByteSize.MiB(mebibytes), BlockSize = new(blockSize) }));
+        if (Stubbornness is null) return (IBlockDevice)memory;
+        var strict = new StrictDevice(Host($"stubborn{_components.Count}"), Stubbornness)
+        {
+            Limits = volume =>
+            {
+                volume.MaxTransferBlocks = 48;
+                volume.MaxSegments = 5;
+                volume.CompareAndWriteBlocks = Math.Min(volume.CompareAndWriteBlocks, 32);
+                return volume;
+            },
+        };
+        Stubborn.Add(strict);
+        return (IBlockDevice)Add(strict, ("", memory));
+    }
 
     /// <summary>Binds and starts a component; the bench owns its one count from now on.</summary>
     public IBase Add(IBase component, params (string Role, IBase Below)[] bindings)

@@ -18,8 +18,15 @@ public sealed unsafe class ModelTests
     public void A_device_is_an_array_of_bytes(string device)
     {
         using var rig = new Rig(device);
-        var volume = rig.Volume;
-        if (!volume.Has(VolumeCapabilities.RetainsData)) return;
+        if (!rig.Volume.Has(VolumeCapabilities.RetainsData)) return;
+        Check(rig.Device, iterations: 20);
+    }
+
+    /// <summary>Holds a device against the model; on one thread, the caller's.</summary>
+    internal static void Check(IBlockDevice device, int iterations)
+    {
+        using var io = new TestIo(device, depth: 4);
+        var volume = io.Volume;
         var operations = Enum.GetValues<IoOperation>().Where(o => volume.Has(o.Needs())).Concat([IoOperation.Read, IoOperation.Read, IoOperation.Write, IoOperation.Write]).ToArray();
         var window = (uint)Math.Min(Window, volume.BlockCount);
         var step =
@@ -30,9 +37,8 @@ public sealed unsafe class ModelTests
             from segments in Gen.Frequency((2, Gen.Const(0)), (1, Gen.Int[1, 9]))
             from fua in Gen.Bool
             select new Step(operation, at, Math.Min(blocks, window - at), seed, segments, fua);
-        using var io = new TestIo(rig.Device, depth: 4);
         using var run = new ModelRun(io, window);
-        step.Array[1, 40].Sample(run.Check, iter: 20, threads: 1);
+        step.Array[1, 40].Sample(run.Check, iter: iterations, threads: 1);
     }
 
     private sealed class ModelRun(TestIo io, uint window) : IDisposable
