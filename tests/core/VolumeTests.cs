@@ -1,3 +1,5 @@
+using Comanche.Runtime;
+
 namespace Comanche.Core.Tests;
 
 public sealed class VolumeTests
@@ -256,8 +258,33 @@ public sealed class VolumeTests
         int offset, int length, int otherOffset, int otherLength, bool waits)
     {
         await using var fixture = await VolumeFixture.OpenAsync();
+        await ShareBlocks(fixture, fixture.Device, offset, length, otherOffset, otherLength, waits);
+    }
+
+    [Fact]
+    public async Task Two_volumes_that_reach_one_device_by_different_edges_are_kept_apart_too()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        using var process = new ComancheProcess();
+        var inner = process.CreateEdge("inner", fixture.Device, new EdgeOptions());
+        var outer = process.CreateEdge("outer", inner, new EdgeOptions { Entry = true });
+        try
+        {
+            await ShareBlocks(fixture, outer, 10, 20, 40, 20, waits: true);
+        }
+        finally
+        {
+            outer.Release();
+            inner.Release();
+        }
+    }
+
+    // The fixture's volume writes first and is held at the device; another volume writes, and waits or does not.
+    private static async Task ShareBlocks(
+        VolumeFixture fixture, IBlockDevice device, int offset, int length, int otherOffset, int otherLength, bool waits)
+    {
         using var reactor = new Comanche.Testing.TestReactor("other");
-        await using var other = await Volume.OpenAsync(fixture.Device, reactor);
+        await using var other = await Volume.OpenAsync(device, reactor);
         using var gate = new Gate(fixture.Device); // Open again before the volumes are disposed of, also where the test fails.
         fixture.Device.Data.Fill(9);
         fixture.Device.IsOpen = false;

@@ -11,7 +11,7 @@ namespace Comanche.Runtime;
 /// started by either. Every other interface of the device is reached by <see cref="Query"/>, unwatched.
 /// </remarks>
 [GeneratedComClass]
-public sealed unsafe partial class Edge : IBlockDevice, INamed
+public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
 {
     // A layer that breaks a rule breaks it with every I/O: the first lines say it all.
     private const int MostReported = 20;

@@ -7,7 +7,7 @@ namespace Comanche;
 /// came in between would be undone.
 /// </summary>
 /// <remarks>
-/// <para>One for each device object, for all volumes that are open on it. Changes stand in one list in order of arrival; a change goes ahead when no
+/// <para>One for each device, for all volumes that are open on it, through edges or not. Changes stand in one list in order of arrival; a change goes ahead when no
 /// earlier one in the list that conflicts with it is left. Whole-block changes do not conflict with each other, as on a disk.</para>
 /// <para>Any thread. The lock is held for a few instructions, but for the scan of the list, which is bounded by the volumes' requests, while there are edges.</para>
 /// </remarks>
@@ -21,8 +21,12 @@ internal sealed class VolumeLocks
     private int _edges;   // Requests in the list with a block that is not written whole.
     private int _waiting; // Requests in the list that may not go ahead yet.
 
-    /// <summary>The one of a device.</summary>
-    public static VolumeLocks Of(IBlockDevice device) => All.GetValue(device, static _ => new());
+    /// <summary>The one of a device, whichever edge it is reached through.</summary>
+    public static VolumeLocks Of(IBlockDevice device)
+    {
+        while (device is IEdge edge) device = edge.Device;
+        return All.GetValue(device, static _ => new());
+    }
 
     /// <summary>Enters a change; true where it may go ahead now, otherwise its volume is told when it may.</summary>
     public bool Enter(VolumeRequest request)
