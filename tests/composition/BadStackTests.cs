@@ -56,9 +56,9 @@ public sealed class BadStackTests
     [InlineData("""
         devices:
           a: { use: test/everything }
-          b: { use: test/roles, on: { regions: a, data: c } }
+          b: { use: test/roles, regions: a, data: c }
           c: { use: test/everything }
-        """, "s.yaml:3:40: error: test/roles needs an IRegionManager here; 'a' (test/everything) is none")]
+        """, "s.yaml:3:34: error: test/roles needs an IRegionManager here; 'a' (test/everything) is none")]
     [InlineData("""
         devices:
           a: { use: test/filter }
@@ -72,12 +72,17 @@ public sealed class BadStackTests
         devices:
           a: { use: test/everything, on: b }
           b: { use: test/everything }
-        """, "s.yaml:2:30: error: test/everything stands on nothing; it takes no 'on:'")]
+        """, "s.yaml:2:30: error: test/everything takes no 'on:'; it stands on nothing")]
     [InlineData("""
         devices:
           a: { use: test/everything }
-          b: { use: test/roles, on: { dta: a } }
-        """, "s.yaml:3:36: error: test/roles has no role 'dta'; did you mean 'data'?")]
+          b: { use: test/roles, dta: a }
+        """, "s.yaml:3:25: error: test/roles has no option 'dta'; did you mean 'data'?")]
+    [InlineData("""
+        devices:
+          a: { use: test/everything }
+          b: { use: test/roles, data: { x: a } }
+        """, "s.yaml:3:31: error: the name of a device was expected, not a mapping")]
     [InlineData("""
         devices:
           a: { use: test/everything, count: 13 }

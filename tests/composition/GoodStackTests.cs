@@ -103,6 +103,19 @@ public sealed class GoodStackTests
     }
 
     [Fact]
+    public void What_a_component_needs_besides_is_a_key_of_its_own_and_reaches_its_role()
+    {
+        var stack = Stacks.Check("""
+            devices:
+              a: { use: test/everything }
+              b: { use: test/roles, data: a }
+            """);
+        Assert.Empty(stack.Problems);
+        var (role, device, _) = Assert.Single(stack.Find("b")!.Bindings);
+        Assert.Equal(("data", "a"), (role, device.Name));
+    }
+
+    [Fact]
     public void Devices_that_share_in_one_group_may_stand_on_the_same_one() => Assert.Empty(Stacks.Problems("""
         devices:
           a: { use: test/everything }

@@ -76,7 +76,7 @@ internal static class DescribeCommand
         Console.WriteLine($"  interfaces  {(component.Interfaces.Count == 0 ? "none: it is an export" : string.Join(", ", component.Interfaces.Select(i => i.Name)))}");
         if (component.Bindings.Count == 0) Console.WriteLine("  stands on   nothing");
         foreach (var binding in component.Bindings)
-            Console.WriteLine($"  stands on   {(binding.Role.Length == 0 ? "on" : binding.Role)}: {binding.CountText} × {binding.Interface.Name}");
+            Console.WriteLine($"  stands on   {binding.Key}: {binding.CountText} × {binding.Interface.Name}");
         Console.WriteLine($"  from        {source}");
         Console.WriteLine();
         if (component.Options.Count == 0) Console.WriteLine("It has no options of its own.");

@@ -10,7 +10,7 @@ internal sealed class OptionBinder(List<StackProblem> problems)
     {
         options = new OptionSet(device.At);
         var before = problems.Count;
-        var extra = component.Options.Select(o => o.Name).Concat(StackFile.DeviceKeys);
+        var extra = component.Options.Select(o => o.Name).Concat(component.Bindings.Select(b => b.Key)).Concat(StackFile.DeviceKeys);
         BindInto(options, device.Options, component.Options, component.Id, extra, device.At);
         return problems.Count == before;
     }

@@ -40,9 +40,10 @@ public sealed partial class StackChecker
     {
         var kind = _catalog.Find(device.Use);
         var known = TryDescribe(device, kind, out var description);
+        if (known) TakeRoles(device, description!);
         var options = new OptionSet(device.At);
         var good = known && new OptionBinder(_problems).TryBind(device, description!, out options);
-        if (known) good &= CheckSection(device, description!);
+        if (known) good &= CheckSection(device, description!) && !device.HasBadBindings;
         return new CheckedDevice { Definition = device, Kind = known ? kind : null, Options = options, IsBad = !good };
     }
 
@@ -65,6 +66,18 @@ public sealed partial class StackChecker
         {
             Error(device.UseAt, e.Message);
             return false;
+        }
+    }
+
+    // A role is a key beside 'on:', which only the component tells from its options.
+    private void TakeRoles(StackDevice device, ComponentDescription description)
+    {
+        foreach (var binding in description.Bindings)
+        {
+            var index = binding.Role.Length == 0 ? -1 : device.Options.FindIndex(o => o.Key.Text == binding.Role);
+            if (index < 0) continue;
+            StackReader.ReadNames(device, binding.Role, device.Options[index].Value, _problems);
+            device.Options.RemoveAt(index);
         }
     }
 
@@ -126,18 +139,20 @@ public sealed partial class StackChecker
     {
         var definition = device.Definition;
         var before = _problems.Count;
-        foreach (var role in counts.Keys)
+        if (counts.ContainsKey("") && component.Bindings.All(b => b.Role.Length != 0))
         {
-            if (component.Bindings.Any(b => b.Role == role)) continue;
-            var at = definition.Bindings.First(b => b.Role == role).At;
-            var roles = component.Bindings.Select(b => b.Role).Where(r => r.Length != 0).ToList();
-            if (component.Bindings.Count == 0) Error(definition.OnAt, $"{component.Id} stands on nothing; it takes no 'on:'");
-            else if (role.Length == 0) Error(at, $"{component.Id} needs 'on:' as a mapping of {string.Join(", ", roles)} to devices");
-            else Error(at, $"{component.Id} has no role '{role}'{Spelling.Suggest(role, roles)}");
+            var keys = component.Bindings.Count == 0 ? "" : $", but {string.Join(" and ", component.Bindings.Select(b => $"'{b.Role}:'"))}";
+            Error(definition.OnAt, $"{component.Id} takes no 'on:'{(component.Bindings.Count == 0 ? "; it stands on nothing" : keys)}");
         }
 
-        if (_problems.Count == before)
-            foreach (var role in component.Bindings) CheckCount(definition, component, role, counts.GetValueOrDefault(role.Role));
+        if (_problems.Count == before && !definition.HasBadBindings)
+            foreach (var role in component.Bindings)
+            {
+                // A role that is missing may stand there misspelt, as an option that is unknown, which is said already.
+                var count = counts.GetValueOrDefault(role.Role);
+                if (count != 0 || role.Role.Length == 0 || !device.IsBad) CheckCount(definition, component, role, count);
+            }
+
         foreach (var (role, below, at) in device.Bindings)
         {
             if (component.Bindings.FirstOrDefault(b => b.Role == role) is not { } needed || below.Kind is not { } kind) continue;
@@ -151,9 +166,9 @@ public sealed partial class StackChecker
     private void CheckCount(StackDevice device, ComponentDescription component, BindingDescription role, int count)
     {
         if (count >= role.Min && count <= role.Max) return;
-        var key = role.Role.Length == 0 ? "'on:'" : $"'on: {{ {role.Role}: … }}'";
+        var key = $"'{role.Key}:'";
         if (count == 0) Error(device.At, $"{component.Id} needs {key}: {role.CountText} of {Article(role.Interface)}");
-        else Error(device.OnAt, $"{component.Id} takes {role.CountText} device{(role.CountText == "1" ? "" : "s")} in {key}, not {count}");
+        else Error(role.Role.Length == 0 ? device.OnAt : device.Bindings.First(b => b.Role == role.Role).At, $"{component.Id} takes {role.CountText} device{(role.CountText == "1" ? "" : "s")} in {key}, not {count}");
     }
 
     // Passes over the file, taking what stands on things that are taken; nothing stands on exports, and they come last.

@@ -49,6 +49,9 @@ public sealed class StackDevice
     /// <summary>Where <c>on:</c> stands, or the device's name.</summary>
     public SourceLocation OnAt { get; internal set; }
 
+    /// <summary>Whether something stands where the name of a device should.</summary>
+    internal bool HasBadBindings { get; set; }
+
     /// <summary>Whether it must not change its media.</summary>
     public bool IsReadOnly { get; internal set; }
 

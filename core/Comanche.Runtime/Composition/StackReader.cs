@@ -115,7 +115,7 @@ internal sealed class StackReader(string path)
                     break;
                 case "on":
                     device.OnAt = key.At;
-                    ReadBindings(device, value);
+                    ReadNames(device, "", value, _problems);
                     break;
                 case "readonly":
                     device.IsReadOnly = ReadBoolean(key.Text, value);
@@ -134,31 +134,20 @@ internal sealed class StackReader(string path)
         return device;
     }
 
-    private void ReadBindings(StackDevice device, StackNode node)
+    /// <summary>Reads what a device stands on in a role: a name or a list of names.</summary>
+    public static void ReadNames(StackDevice device, string role, StackNode node, List<StackProblem> problems)
     {
-        if (node is not MappingNode mapping)
+        foreach (var item in node is ListNode list ? list.Items : [node])
         {
-            ReadNames(device, "", node);
-            return;
+            if (item is ScalarNode { IsEmpty: false, Text.Length: > 0 } name)
+            {
+                device.Bindings.Add(new StackBinding(role, name.Text, item.At));
+                continue;
+            }
+
+            device.HasBadBindings = true;
+            problems.Add(new StackProblem(item.At, $"the name of a device was expected, not {item.What}"));
         }
-
-        foreach (var (role, value) in mapping.Entries) ReadNames(device, role.Text, value);
-    }
-
-    private void ReadNames(StackDevice device, string role, StackNode node)
-    {
-        if (node is ListNode list)
-        {
-            foreach (var item in list.Items) ReadName(device, role, item);
-            return;
-        }
-
-        ReadName(device, role, node);
-    }
-
-    private void ReadName(StackDevice device, string role, StackNode node)
-    {
-        if (Word(node, "the name of a device") is { } name) device.Bindings.Add(new StackBinding(role, name, node.At));
     }
 
     private void ReadReactors(StackNode section)

@@ -57,10 +57,10 @@ public static class StackSchema
             ["reactor"] = Typed("string", "The reactor that it runs on"),
         };
         var required = new JsonArray("use");
-        if (component.Bindings.Count != 0)
+        foreach (var binding in component.Bindings)
         {
-            properties["on"] = On(component);
-            if (component.Bindings.Any(b => b.Min > 0)) required.Add("on");
+            properties[binding.Key] = Names(binding);
+            if (binding.Min > 0) required.Add(binding.Key);
         }
 
         foreach (var option in component.Options)
@@ -73,20 +73,6 @@ public static class StackSchema
         {
             ["if"] = new JsonObject { ["properties"] = new JsonObject { ["use"] = new JsonObject { ["const"] = component.Id } } },
             ["then"] = new JsonObject { ["properties"] = properties, ["required"] = required, ["additionalProperties"] = false },
-        };
-    }
-
-    private static JsonObject On(ComponentDescription component)
-    {
-        if (component.Bindings.All(b => b.Role.Length == 0)) return Names(component.Bindings[0]);
-        var roles = new JsonObject();
-        foreach (var binding in component.Bindings) roles[binding.Role] = Names(binding);
-        return new JsonObject
-        {
-            ["type"] = "object",
-            ["properties"] = roles,
-            ["required"] = new JsonArray([.. component.Bindings.Where(b => b.Min > 0).Select(b => (JsonNode)b.Role)]),
-            ["additionalProperties"] = false,
         };
     }
 

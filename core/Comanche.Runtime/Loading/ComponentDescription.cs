@@ -96,6 +96,9 @@ public sealed record InterfaceDescription(string Name, Guid Id);
 /// <param name="Max">The most of this role.</param>
 public sealed record BindingDescription(string Role, InterfaceDescription Interface, int Min, int Max)
 {
+    /// <summary>The key in stack files that names what is bound: the role, or <c>on</c>.</summary>
+    public string Key => Role.Length == 0 ? "on" : Role;
+
     /// <summary>The number in words, like <c>1</c> or <c>2 or more</c>.</summary>
     public string CountText => Max == int.MaxValue ? $"{Min} or more" : Min == Max ? $"{Min}" : $"{Min} to {Max}";
 }
@@ -120,6 +123,18 @@ public sealed record ComponentDescription(
 
     /// <summary>Whether it is a block device.</summary>
     public bool IsBlockDevice => Has(typeof(IBlockDevice).GUID);
+
+    /// <summary>
+    /// Throws where a key in a stack file would mean two things: roles and options stand side by side there, beside the keys that every device has.
+    /// </summary>
+    public ComponentDescription Checked()
+    {
+        var keys = new HashSet<string>(Composition.StackFile.DeviceKeys, StringComparer.Ordinal);
+        foreach (var key in Bindings.Where(b => b.Role.Length != 0).Select(b => b.Role).Concat(Options.Select(o => o.Name)))
+            if (!keys.Add(key))
+                throw new ComancheException($"{Id}: the key '{key}' would have two meanings in a stack file");
+        return this;
+    }
 
     /// <summary>Whether it has an interface.</summary>
     public bool Has(Guid interfaceId) => Interfaces.Any(i => i.Id == interfaceId);

@@ -31,7 +31,7 @@ internal static class NativeDescription
             id, Uuid(kind, "uuid", at), Text(kind, "summary", at, ""),
             [.. List(kind, "interfaces", at).Select((i, n) => Interface(Scalar<string>(i, $"{at}: interfaces[{n}]"), $"{at}: interfaces[{n}]"))],
             [.. List(kind, "binds", at).Select((b, n) => Binding(Object(b, $"{at}: binds[{n}]"), $"{at}: binds[{n}]"))],
-            [.. List(kind, "options", at).Select((o, n) => Option(Object(o, $"{at}: options[{n}]"), $"{at}: options[{n}]"))]);
+            [.. List(kind, "options", at).Select((o, n) => Option(Object(o, $"{at}: options[{n}]"), $"{at}: options[{n}]"))]).Checked();
     }
 
     private static BindingDescription Binding(JsonObject json, string at)

@@ -28,7 +28,7 @@ public sealed class BindsAttribute(Type contract) : Attribute
     /// <summary>The interface that is needed.</summary>
     public Type Contract { get; } = contract;
 
-    /// <summary>The role: empty for <c>on:</c>, otherwise the key in a mapping under <c>on:</c>.</summary>
+    /// <summary>The role: empty for <c>on:</c>, otherwise a key of its own beside it, which is then no option's name.</summary>
     public string Role { get; init; } = "";
 
     /// <summary>The fewest bindings of this role.</summary>
