@@ -7,6 +7,7 @@
  *   Object<I>        QueryInterface, AddRef, Release for one interface and those that it derives from
  *   Options          the options of a component, out of their JSON
  *   BlockFilter      a component over one block device; override what is to be different
+ *   BufferPool       a fixed number of DMA buffers of one size
  *   InPlaceQueue     a queue that changes descriptors on their way down and restores them on their way up
  *   Factory<C>       makes components of one class
  *
@@ -438,6 +439,54 @@ private:
 };
 
 /**
+ * A fixed number of DMA buffers of one size: for a layer that changes what is written, since a write's own buffer is not to be changed. One thread at a
+ * time; nothing is allocated after the constructor.
+ */
+class BufferPool {
+public:
+    /** Takes the memory from a device's memory interface, which outlives the pool. */
+    BufferPool(IZerocopyMemory* memory, uint32_t count, uint32_t bytes, uint32_t alignment) : memory_(memory), bytes_(bytes), free_(new uint8_t*[count]) {
+        check(memory->allocate_io_buffer(size_t{count} * bytes, alignment, -1, &buffer_), "allocating I/O buffers");
+        IoBufferInfo info{};
+        int32_t result = memory->get_buffer_info(buffer_, &info);
+        if (result < 0) memory->free_io_buffer(buffer_);
+        check(result, "asking where an I/O buffer lies");
+        first_ = static_cast<uint8_t*>(info.address);
+        end_ = first_ + size_t{count} * bytes;
+        region_ = info.region;
+        for (uint8_t* buffer = end_; buffer != first_;) free_[available_++] = buffer -= bytes;
+    }
+    ~BufferPool() { memory_->free_io_buffer(buffer_); }
+    BufferPool(const BufferPool&) = delete;
+    BufferPool& operator=(const BufferPool&) = delete;
+
+    /** How many are free. */
+    uint32_t available() const noexcept { return available_; }
+    /** The bytes of each. */
+    uint32_t bytes() const noexcept { return bytes_; }
+    /** The registered region of all. */
+    uint32_t region() const noexcept { return region_; }
+    /** The index of a buffer, at most count - 1; the buffer is the pool's. */
+    uint32_t index_of(const uint8_t* buffer) const noexcept { return static_cast<uint32_t>(static_cast<size_t>(buffer - first_) / bytes_); }
+    /** Whether an address is that of one of these buffers. */
+    bool owns(const uint8_t* buffer) const noexcept { return buffer >= first_ && buffer < end_; }
+    /** Takes one; the caller has looked at available. */
+    uint8_t* take() noexcept { return free_[--available_]; }
+    /** Gives one back. */
+    void give_back(uint8_t* buffer) noexcept { free_[available_++] = buffer; }
+
+private:
+    IZerocopyMemory* memory_;
+    IoBuffer buffer_{};
+    uint32_t bytes_;
+    uint8_t* first_ = nullptr;
+    uint8_t* end_ = nullptr;
+    uint32_t region_ = 0;
+    uint32_t available_ = 0;
+    std::unique_ptr<uint8_t*[]> free_;
+};
+
+/**
  * A queue of a filter that changes descriptors in place: down on their way down, up on their way up, which also undoes what down did to one that was
  * refused below. Descriptors that accept refuses never go down: they come back with the status that it gave. Owner thread only; nothing is allocated
  * after the constructor.
@@ -460,12 +509,13 @@ public:
             // A run of descriptors that may go down, up to one that is answered here.
             int32_t end = taken;
             IoStatus status = IoStatus::success;
-            while (end < count && (status = accept(batch[end])) == IoStatus::success) down(batch[end++]);
+            bool room = true;
+            while (end < count && (status = accept(batch[end])) == IoStatus::success && (room = has_room(batch[end]))) down(batch[end++]);
             int32_t run = end - taken;
             int32_t below = run == 0 ? 0 : below_->submit(batch + taken, run);
             for (int32_t i = taken + below; i < end; i++) up(batch[i], true);
             taken += below;
-            if (below < run || taken == count) break;
+            if (below < run || taken == count || !room) break;
             batch[taken]->status = status;
             answered_[answered_count_++] = batch[taken++];
         }
@@ -513,7 +563,9 @@ public:
 protected:
     /** Whether a descriptor may go down; any other status is its answer. It must not be changed here. */
     virtual IoStatus accept(const IoDescriptor*) noexcept { return IoStatus::success; }
-    /** Changes a descriptor, or its data, on its way down. */
+    /** Whether what down needs for a descriptor is free now. False ends the batch there; it is submitted again when something has come back. */
+    virtual bool has_room(const IoDescriptor*) noexcept { return true; }
+    /** Changes a descriptor on its way down, or takes other data for it; the data of a write or compare is the submitter's and stays as it is. */
     virtual void down(IoDescriptor* descriptor) noexcept = 0;
     /** Restores it on its way up. refused: it was not done, because the queue below is full, and will be submitted again. */
     virtual void up(IoDescriptor* descriptor, bool refused) noexcept = 0;

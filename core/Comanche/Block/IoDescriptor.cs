@@ -67,8 +67,11 @@ public enum IoFlags : byte
 /// </summary>
 /// <remarks>
 /// The submitter owns the memory, which is native and never moves. From acceptance by <see cref="IIoQueue.Submit"/> until
-/// <see cref="IIoQueue.Poll"/> returns it the queue owns descriptor, segments and buffer, and nobody else touches them. A layer that
+/// <see cref="IIoQueue.Poll"/> returns it the queue owns the descriptor, and nobody else touches it. A layer that
 /// passes the very same descriptor on may change it on the way down if it restores it on the way up, also when it is refused below.
+/// <para>A buffer that is read into belongs to its one descriptor in the same way, and a layer may change what was read on the way up. The data of a write, compare or
+/// compare-and-write is only read, by everyone: the submitter leaves it unchanged in flight, may use it in several descriptors at a time (a mirror does), and a layer that
+/// changes data puts the changed data into a buffer of its own. Segment lists are unchanged in flight, by the same rule.</para>
 /// <para>An all-zero descriptor is valid memory to start from. A submitter sets operation, flags, segment count, block count,
 /// region, LBA, buffer and auxiliary; it may use <see cref="Tag"/> as it likes and finds it unchanged.</para>
 /// </remarks>

@@ -66,6 +66,27 @@ public sealed unsafe class OperationTests
     }
 
     [Theory, MemberData(nameof(Devices))]
+    public void One_buffer_can_be_written_to_several_places_at_a_time(string device)
+    {
+        using var rig = new Rig(device);
+        using var io = new TestIo(rig.Device);
+        var shared = io.Buffer(2);
+        var back = io.Buffer(2);
+        Pattern.Fill(shared.Span(), 0, io.Volume.BlockSize, 7);
+        for (var i = 0; i < 8; i++) io.Batch[i] = io.Make(IoOperation.Write, (ulong)i * 2, 2, shared);
+        io.SubmitAll(8);
+        Pattern.Check(shared.Span(), 0, io.Volume.BlockSize, 7); // Also while they are in flight.
+        io.Drain();
+        for (var i = 0; i < 8; i++) Assert.Equal(IoStatus.Success, io.Batch[i]->Status);
+        if (!io.Volume.Has(VolumeCapabilities.RetainsData)) return;
+        for (var i = 0; i < 8; i++)
+        {
+            io.Must(io.Make(IoOperation.Read, (ulong)i * 2, 2, back));
+            Pattern.Check(back.Span(), 0, io.Volume.BlockSize, 7);
+        }
+    }
+
+    [Theory, MemberData(nameof(Devices))]
     public void Scattered_transfers_work_for_any_number_of_segments(string device)
     {
         using var rig = new Rig(device);
