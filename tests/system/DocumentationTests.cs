@@ -6,7 +6,7 @@ using Comanche.Testing;
 namespace Comanche.System.Tests;
 
 /// <summary>
-/// What README and guides tell a reader to type works as it stands there, from top to bottom, in a folder with the program, <c>stacks</c> and <c>examples</c>.
+/// What README and guides tell a reader to type works as it stands there, from top to bottom, in a folder that looks like a clone in which the program was built.
 /// </summary>
 /// <remarks>
 /// A yaml block that begins with a comment naming a file is that file. A sh block runs whole and must end with 0; one that holds <c>./comanche run</c> holds nothing else, and
@@ -24,7 +24,8 @@ public sealed partial class DocumentationTests : IDisposable
     public DocumentationTests()
     {
         File.CreateSymbolicLink(Path.Combine(_folder.Path, "comanche"), Cli.Executable);
-        foreach (var name in new[] { "stacks", "examples", "native" }) Directory.CreateSymbolicLink(Path.Combine(_folder.Path, name), Path.Combine(Cli.Root, name));
+        foreach (var name in new[] { "stacks", "examples", "native", "core" }) Directory.CreateSymbolicLink(Path.Combine(_folder.Path, name), Path.Combine(Cli.Root, name));
+        foreach (var name in new[] { "Directory.Build.props", "Directory.Packages.props", "global.json", ".editorconfig" }) File.CreateSymbolicLink(Path.Combine(_folder.Path, name), Path.Combine(Cli.Root, name));
     }
 
     public static TheoryData<string> Pages =>
