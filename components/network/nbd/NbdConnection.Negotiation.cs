@@ -292,16 +292,14 @@ internal sealed unsafe partial class NbdConnection
         }
 
         var (ours, theirs) = Sockets.Pair();
-        _server.Epoll.Remove(_socket);
+        if (_watched) Unwatch();
         _server.Encrypt(_socket, theirs);
         _socket = ours;
-        _readable = _writable = true;
-        _peerClosed = false;
+        _writable = true;
         _encrypted = true;
         _structured = false; // What was agreed on in the clear counts for nothing.
         _contextVolume = null;
         _phase = Phase.Options;
-        if (!_server.Epoll.Add(ours, EpollEvents.Readable | EpollEvents.Writable | EpollEvents.PeerClosed | EpollEvents.Edge, (ulong)_tag)) CloseSocket();
     }
 
     private static bool TryTakeString(ref ReadOnlySpan<byte> data, out ReadOnlySpan<byte> text)

@@ -3,16 +3,21 @@ using Comanche.Linux;
 namespace Comanche.Network;
 
 /// <summary>
-/// The listeners and connections of an export, as one poller of a reactor. The kernel tells by one event list which sockets have something: an idle connection costs nothing, and the reactor
-/// sleeps on one descriptor.
+/// The listeners and connections of an export, as one poller of a reactor. A connection that is busy looks at its socket itself in its turns; one that is not lies in one event list with the
+/// listeners, and costs nothing.
 /// </summary>
 /// <remarks>
+/// <para>Why not the event list for all: a socket in a list has a waiter, which the kernel calls for every piece that a client sends and for every piece that it takes. That was a tenth of the
+/// client's time at 4 KiB and depth 32, and the list a system call a turn of ours.</para>
 /// Reactor thread only, except the constructor (before it is added) and what says otherwise. Ending goes: <see cref="BeginStop"/> → no new clients, new requests are answered with ESHUTDOWN,
 /// clients that have nothing open are closed → after a grace all others are told to finish → at the deadline what the devices still hold is given up. <see cref="IsStopped"/> then.
 /// </remarks>
 internal sealed unsafe class NbdServer : IPoller, IDisposable
 {
     private const ulong ListenerTag = 1UL << 32;
+
+    // While connections are busy the event list is looked at once in so many turns: who waits there loses a few microseconds, and a busy turn saves a system call.
+    private const uint TurnsPerFetch = 16;
 
     // When the process has no descriptor left for a new connection, this is the time until it is tried again.
     private const ulong AcceptPauseNs = 100_000_000;
@@ -32,6 +37,8 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
     private readonly ulong* _errors;
     private readonly ulong _stopTimeoutNs;
     private int _open;
+    private uint _turn;
+    private bool _armed;                     // A sleep may lie behind us, which the event list may have ended.
     private int _highest;                    // Connections lie below this index.
     private ulong _acceptAfter;
     private Action? _stopped;
@@ -77,6 +84,9 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
 
     public ulong Now => _host.GetTime();
 
+    /// <summary>How many connections look at their sockets themselves, and are not in the event list.</summary>
+    public int Attended { get; set; }
+
     /// <summary>Whether a stop has begun.</summary>
     public bool IsStopping => _abandonAt != ulong.MaxValue;
 
@@ -89,7 +99,8 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
     /// <inheritdoc/>
     public int Poll()
     {
-        var work = Epoll.Fetch();
+        var work = Attended == 0 || ++_turn % TurnsPerFetch == 0 || _armed ? Epoll.Fetch() : 0;
+        _armed = false;
         for (var i = 0; i < work; i++)
         {
             var (events, tag) = Epoll[i];
@@ -116,6 +127,7 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
     public long Arm(WaitSet* waitSet)
     {
         waitSet->Add(Epoll.Descriptor);
+        _armed = true;
         var sleep = WaitSet.Forever;
         for (var i = 0; i < _highest; i++)
             if (_connections[i] is { } connection)
@@ -241,7 +253,7 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
             if (_connections[i] is not { } connection) continue;
             if (now >= _abandonAt) connection.Abandon();
             else if (now >= connection.Deadline) connection.CloseSocket();
-            else if (IsStopping && (now >= _finishAt || connection.IsQuiet)) connection.Finish();
+            else if (IsStopping && (now >= _finishAt || connection.IsStillQuiet())) connection.Finish();
             next = Math.Min(next, connection.Deadline);
         }
 
