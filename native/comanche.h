@@ -84,8 +84,8 @@ enum class IoOperation : uint8_t {
     read = 1u,
     /** Buffer to volume. */
     write = 2u,
-    /** Makes durable every write, on any queue of the device, whose completion IIoQueue::poll had returned before the flush was
-     *  submitted, and nothing else. */
+    /** Makes durable every change (write, discard, write-zeroes, fill, compare-and-write, copy), on any queue of the device, whose
+     *  completion IIoQueue::poll had returned before the flush was submitted, and nothing else. */
     flush = 3u,
     /** The range's content is not needed any more. */
     discard = 4u,
@@ -95,8 +95,8 @@ enum class IoOperation : uint8_t {
     fill = 6u,
     /** Compares the buffer with the volume; IoStatus::miscompare where they differ. */
     compare = 7u,
-    /** Writes the buffer if the volume holds what IoDescriptor::auxiliary points to (as many bytes, contiguous), else
-     *  IoStatus::miscompare; atomic against every other compare-and-write of the device. */
+    /** Writes the buffer if the volume holds what IoDescriptor::auxiliary points to (as many bytes, contiguous, aligned like a buffer,
+     *  in the same region), else IoStatus::miscompare; atomic against every other compare-and-write of the device. */
     compare_and_write = 8u,
     /** Copies within the volume, from the LBA in IoDescriptor::auxiliary to IoDescriptor::lba; the ranges do not overlap. */
     copy = 9u,
@@ -509,8 +509,10 @@ struct QueueOptions {
     uint32_t depth;
     /** How it is used. */
     QueueFlags flags;
+    /** Filler, 0. */
+    uint8_t reserved_end[56];
 };
-static_assert(sizeof(QueueOptions) == 8, "QueueOptions is 8 bytes");
+static_assert(sizeof(QueueOptions) == 64, "QueueOptions is 64 bytes");
 static_assert(offsetof(QueueOptions, depth) == 0, "QueueOptions.depth lies at 0");
 static_assert(offsetof(QueueOptions, flags) == 4, "QueueOptions.flags lies at 4");
 
@@ -633,8 +635,9 @@ struct IIoQueue : IUnknown {
     virtual int32_t poll(IoDescriptor** completed, int32_t capacity) noexcept = 0; // slot 4
     /** Asks that an accepted descriptor end early. */
     virtual int32_t cancel(IoDescriptor* descriptor) noexcept = 0; // slot 5
-    /** Readies the queue for a sleep: adds the descriptors whose readability ends it, its children's too, and returns the nanoseconds
-     *  to the next deadline: 0 where work is pending now, WaitSet::forever where only a descriptor or a new submission can bring work. */
+    /** Readies the queue for a sleep: turns notices on, adds the descriptors whose readability ends the sleep, its children's too, then
+     *  looks once more, and returns the nanoseconds to the next deadline: 0 where IIoQueue::poll has something to do now,
+     *  WaitSet::forever where only a descriptor or a new submission can bring work. */
     virtual int64_t arm(WaitSet* wait_set) noexcept = 0; // slot 6
     /** Gives up on everything in flight: each comes back from IIoQueue::poll in bounded time, with IoStatus::aborted where it was not
      *  done by then. */
@@ -792,8 +795,8 @@ typedef uint8_t comanche_io_operation_t;
 #define COMANCHE_IO_OPERATION_READ ((comanche_io_operation_t)1u)
 /** Buffer to volume. */
 #define COMANCHE_IO_OPERATION_WRITE ((comanche_io_operation_t)2u)
-/** Makes durable every write, on any queue of the device, whose completion IIoQueue::poll had returned before the flush was submitted,
- *  and nothing else. */
+/** Makes durable every change (write, discard, write-zeroes, fill, compare-and-write, copy), on any queue of the device, whose
+ *  completion IIoQueue::poll had returned before the flush was submitted, and nothing else. */
 #define COMANCHE_IO_OPERATION_FLUSH ((comanche_io_operation_t)3u)
 /** The range's content is not needed any more. */
 #define COMANCHE_IO_OPERATION_DISCARD ((comanche_io_operation_t)4u)
@@ -803,8 +806,8 @@ typedef uint8_t comanche_io_operation_t;
 #define COMANCHE_IO_OPERATION_FILL ((comanche_io_operation_t)6u)
 /** Compares the buffer with the volume; IoStatus::miscompare where they differ. */
 #define COMANCHE_IO_OPERATION_COMPARE ((comanche_io_operation_t)7u)
-/** Writes the buffer if the volume holds what IoDescriptor::auxiliary points to (as many bytes, contiguous), else IoStatus::miscompare;
- *  atomic against every other compare-and-write of the device. */
+/** Writes the buffer if the volume holds what IoDescriptor::auxiliary points to (as many bytes, contiguous, aligned like a buffer, in
+ *  the same region), else IoStatus::miscompare; atomic against every other compare-and-write of the device. */
 #define COMANCHE_IO_OPERATION_COMPARE_AND_WRITE ((comanche_io_operation_t)8u)
 /** Copies within the volume, from the LBA in IoDescriptor::auxiliary to IoDescriptor::lba; the ranges do not overlap. */
 #define COMANCHE_IO_OPERATION_COPY ((comanche_io_operation_t)9u)
@@ -1209,8 +1212,10 @@ struct comanche_queue_options {
     uint32_t depth;
     /** How it is used. */
     comanche_queue_flags_t flags;
+    /** Filler, 0. */
+    uint8_t reserved_end[56];
 };
-_Static_assert(sizeof(comanche_queue_options_t) == 8, "comanche_queue_options_t is 8 bytes");
+_Static_assert(sizeof(comanche_queue_options_t) == 64, "comanche_queue_options_t is 64 bytes");
 _Static_assert(offsetof(comanche_queue_options_t, depth) == 0, "comanche_queue_options_t.depth lies at 0");
 _Static_assert(offsetof(comanche_queue_options_t, flags) == 4, "comanche_queue_options_t.flags lies at 4");
 
@@ -1344,8 +1349,9 @@ typedef struct comanche_io_queue_vtable {
     int32_t (*poll)(comanche_io_queue_t* self, comanche_io_descriptor_t** completed, int32_t capacity); /* slot 4 */
     /** Asks that an accepted descriptor end early. */
     int32_t (*cancel)(comanche_io_queue_t* self, comanche_io_descriptor_t* descriptor); /* slot 5 */
-    /** Readies the queue for a sleep: adds the descriptors whose readability ends it, its children's too, and returns the nanoseconds
-     *  to the next deadline: 0 where work is pending now, WaitSet::forever where only a descriptor or a new submission can bring work. */
+    /** Readies the queue for a sleep: turns notices on, adds the descriptors whose readability ends the sleep, its children's too, then
+     *  looks once more, and returns the nanoseconds to the next deadline: 0 where IIoQueue::poll has something to do now,
+     *  WaitSet::forever where only a descriptor or a new submission can bring work. */
     int64_t (*arm)(comanche_io_queue_t* self, comanche_wait_set_t* wait_set); /* slot 6 */
     /** Gives up on everything in flight: each comes back from IIoQueue::poll in bounded time, with IoStatus::aborted where it was not
      *  done by then. */

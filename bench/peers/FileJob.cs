@@ -69,14 +69,10 @@ internal sealed unsafe partial class FileJob : IDisposable
                 {
                     var waitSet = new WaitSet { Descriptors = descriptors, Capacity = 8 };
                     var deadline = _queue.Arm(&waitSet);
-                    count = _queue.Poll(batch, _depth);
-                    if (count == 0)
-                    {
-                        if (deadline == 0) continue;
-                        Poll.Wait(&waitSet, deadline);
-                        sleeps++;
-                        continue;
-                    }
+                    if (deadline == 0) continue;
+                    Poll.Wait(&waitSet, deadline);
+                    sleeps++;
+                    continue;
                 }
 
                 finished += (ulong)count;

@@ -37,6 +37,56 @@ public sealed unsafe class ChildQueueTests : IDisposable
     }
 
     [Fact]
+    public void A_poll_that_took_a_child_and_gave_nothing_leaves_a_sleep_that_ends()
+    {
+        var queue = Open(depth: 4, children: 16, devices: 2);
+        Submit(Parent(lba: 100, blocks: 2));
+        Assert.Empty(Poll());
+        Assert.Equal(WaitSet.Forever, Arm());
+        _below[0].Queues[0].LetGo(); // Just before the sleep: the device below has given notice of it, and Arm finds it.
+        Assert.Equal(0, Arm());
+        Assert.Empty(Poll()); // The parent has another child.
+        Assert.Equal(WaitSet.Forever, Arm());
+        _below[1].Queues[0].LetGo();
+        Assert.Equal(0, Arm());
+        Assert.Single(Poll());
+        Close();
+    }
+
+    [Theory]
+    [InlineData(500, 0)] // Many children over a queue of depth 1.
+    [InlineData(1, 500)] // Many steps, one after the other.
+    public void A_parent_that_takes_more_than_a_poll_is_never_slept_on(int blocks, int steps)
+    {
+        var memory = new MemoryDevice(new TestHost("disk"), new MemoryOptions { Size = ByteSize.MiB(1), BlockSize = new(512) });
+        memory.Start();
+        var device = new FanOutDevice(_host, children: 512) { DepthBelow = 1 };
+        device.Bind(memory, "");
+        device.Start();
+        var options = new QueueOptions { Depth = 1 };
+        var queue = device.OpenQueue(&options);
+        device.Queue!.Steps = steps;
+        var buffer = new byte[blocks * 512];
+        fixed (byte* bytes = buffer)
+        {
+            var parent = Parent(lba: 0, (uint)blocks);
+            parent->Operation = IoOperation.Read;
+            parent->Buffer = bytes;
+            Assert.Equal(1, queue.Submit(&parent, 1));
+            IoDescriptor* done;
+            while (queue.Poll(&done, 1) == 0)
+            {
+                var set = default(WaitSet);
+                Assert.Equal(0, queue.Arm(&set));
+            }
+        }
+
+        queue.Close();
+        device.Release();
+        memory.Release();
+    }
+
+    [Fact]
     public void The_first_failure_is_the_parents_status()
     {
         Open(depth: 4, children: 16);

@@ -8,6 +8,8 @@ internal sealed unsafe partial class FanOutDevice(IHost host, int children) : Bl
 {
     public FanOutQueue? Queue { get; private set; }
 
+    public uint DepthBelow { get; init; } = QueueOptions.MaxDepth;
+
     protected override VolumeInfo DescribeVolume() => default;
 
     protected override IIoQueue CreateQueue(QueueOptions options)
@@ -17,9 +19,9 @@ internal sealed unsafe partial class FanOutDevice(IHost host, int children) : Bl
         return Queue.Opened();
     }
 
-    private static IIoQueue Open(IBlockDevice device, QueueOptions options)
+    private IIoQueue Open(IBlockDevice device, QueueOptions options)
     {
-        options.Depth = QueueOptions.MaxDepth;
+        options.Depth = DepthBelow;
         return device.OpenQueue(&options);
     }
 }

@@ -55,7 +55,7 @@ public sealed unsafe class ReactorTests
             var count = Volatile.Read(ref given) - taken;
             Volatile.Write(ref taken, taken + count);
             return count;
-        })));
+        }, () => Volatile.Read(ref given) == taken ? WaitSet.Forever : 0)));
         var random = new Random(5);
         for (var i = 1; i <= 3000; i++)
         {

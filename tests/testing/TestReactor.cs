@@ -114,7 +114,7 @@ public sealed unsafe class TestReactor : IReactor, IDisposable
             var waitSet = new WaitSet { Descriptors = descriptors, Capacity = Room };
             var deadline = WaitSet.Forever;
             foreach (var poller in _pollers) deadline = Math.Min(deadline, poller.Arm(&waitSet));
-            if (Round() == 0 && deadline > 0) _wake.WaitOne(1);
+            if (deadline > 0 && _posted.IsEmpty && !_ended) _wake.WaitOne(1);
             _sleeping = false;
         }
 

@@ -286,16 +286,7 @@ internal sealed unsafe class BenchJob : IDisposable
         _spins >>= 1;
         var waitSet = new WaitSet { Descriptors = _waitDescriptors, Capacity = WaitRoom };
         var deadline = _queue.Arm(&waitSet);
-        if (deadline == 0) return;
-        var done = _queue.Poll(_batch + _ready, _inFlight);
-        if (done != 0)
-        {
-            _inFlight -= done;
-            _ready += Take(_batch + _ready, done, (ulong)Stopwatch.GetTimestamp());
-            return;
-        }
-
-        _host.Wait(&waitSet, waitSet.Count > WaitRoom ? 1_000_000 : deadline);
+        if (deadline != 0) _host.Wait(&waitSet, waitSet.Count > WaitRoom ? 1_000_000 : deadline);
     }
 
     private void Fail(IoDescriptor* descriptor)

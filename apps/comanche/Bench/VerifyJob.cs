@@ -143,8 +143,7 @@ internal sealed unsafe class VerifyJob : IDisposable
     {
         var waitSet = new WaitSet { Descriptors = descriptors, Capacity = WaitRoom };
         var deadline = queue.Arm(&waitSet);
-        // Between this and the sleep the caller would poll again; a short sleep instead costs a verifying load nothing.
-        if (deadline != 0) _host.Wait(&waitSet, Math.Min(deadline, 1_000_000));
+        if (deadline != 0) _host.Wait(&waitSet, waitSet.Count > WaitRoom ? 1_000_000 : deadline);
     }
 
     private void Prepare(IoDescriptor* descriptor, IoOperation operation, ulong turn, ulong sequence, byte* buffer, uint region)

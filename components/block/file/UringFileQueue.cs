@@ -146,16 +146,18 @@ internal sealed unsafe partial class UringFileQueue : IoQueue, IWaitingQueue
     /// <inheritdoc/>
     public override int Poll(IoDescriptor** completed, int capacity)
     {
-        var armed = _ring.IsArmed;
-        var done = PollOnce(completed, capacity);
-        while (done == 0 && armed && !_ring.IsArmed)
+        var done = 0;
+        if (_ready.Count != 0) done = _ready.Pop(completed, capacity);
+        if (_deferred != None) PrepareDeferred();
+        if (_oldest != None) CancelLate();
+        done += Reap(completed + done, capacity - done);
+        if (done == 0 && _ring.HasKernelWork)
         {
-            // A sleep was prepared, and what came was nothing for the caller, who sleeps now: that sleep must end all the same.
-            _ring.Arm();
-            if (_ring.Completions == 0 && !_ring.HasKernelWork) break;
-            done = PollOnce(completed, capacity);
+            Enter();
+            done = Reap(completed, capacity);
         }
 
+        if (_ring.HasPrepared) Enter(); // What continues, or what the kernel had no room for before.
         InFlight -= done;
         return done;
     }
@@ -177,6 +179,7 @@ internal sealed unsafe partial class UringFileQueue : IoQueue, IWaitingQueue
         if (InFlight == 0) return WaitSet.Forever;
         if (HasWork) return 0;
         var descriptor = _ring.Arm();
+        if (HasWork) return 0; // It came before notices were on.
         if (descriptor >= 0) waitSet->Add(descriptor);
         return descriptor >= 0 ? Deadline() : Math.Min(Deadline(), RetryNs);
     }
@@ -246,23 +249,6 @@ internal sealed unsafe partial class UringFileQueue : IoQueue, IWaitingQueue
         };
         if (_timeoutNs != 0) AddByAge(index);
         Prepare(slot);
-    }
-
-    private int PollOnce(IoDescriptor** completed, int capacity)
-    {
-        var done = 0;
-        if (_ready.Count != 0) done = _ready.Pop(completed, capacity);
-        if (_deferred != None) PrepareDeferred();
-        if (_oldest != None) CancelLate();
-        done += Reap(completed + done, capacity - done);
-        if (done == 0 && _ring.HasKernelWork)
-        {
-            Enter();
-            done = Reap(completed, capacity);
-        }
-
-        if (_ring.HasPrepared) Enter(); // What continues, or what the kernel had no room for before.
-        return done;
     }
 
     // Hands over what is prepared. Kernel work that waits is fetched by the same call, and with it goes the notice of it.

@@ -90,6 +90,12 @@ internal sealed unsafe partial class CheckQueue : EdgeQueue
     public override int Poll(IoDescriptor** completed, int capacity)
     {
         RequireOwner("Poll");
+        if (capacity < 1)
+        {
+            Report($"Poll with room for {capacity}");
+            return 0;
+        }
+
         var count = Below.Poll(completed, capacity);
         if (count < 0 || count > capacity)
         {

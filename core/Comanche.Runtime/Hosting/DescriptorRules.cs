@@ -97,7 +97,8 @@ internal unsafe struct DescriptorRules
     {
         var boundary = _volume.CompareAndWriteBlocks; // Not 0: the block count was at most this.
         var crosses = descriptor->Lba % boundary + descriptor->BlockCount > boundary;
-        return descriptor->Auxiliary == 0 || crosses ? IoStatus.InvalidArgument : IoStatus.Success;
+        if (descriptor->Auxiliary == 0 || crosses) return IoStatus.InvalidArgument;
+        return (descriptor->Auxiliary & (_volume.BufferAlignment - 1)) != 0 ? IoStatus.Misaligned : IoStatus.Success;
     }
 
     private readonly IoStatus CheckCopy(IoDescriptor* descriptor)

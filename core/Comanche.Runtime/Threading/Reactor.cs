@@ -237,7 +237,7 @@ public sealed unsafe class Reactor : IReactor, IDisposable
         // Orders the state before the last look at the work; pairs with the barrier in Wake.
         Interlocked.MemoryBarrier();
         var deadline = ArmAll();
-        if (_hasPosted || _stopping || PollAll() != 0 || deadline <= 0)
+        if (_hasPosted || _stopping || deadline <= 0)
         {
             BecomeAwake();
             return false;

@@ -13,8 +13,7 @@ namespace Comanche;
 /// <para>Two more things can be done. <see cref="Finish"/> may give a parent further children (<see cref="Continue"/>): a second step. And a layer may do
 /// I/O of its own, that serves no parent (<see cref="TakeOwn"/>, <see cref="OwnDone"/>); <see cref="IIoQueue.Close"/> waits for it.</para>
 /// <para>Invariants: slab free + waiting + below = slab capacity. Waiting children of queue q fit ring q, since a ring holds the whole slab.
-/// A parent's <see cref="IoDescriptor.Pending"/> is the number of its children that are not back. While <see cref="Poll"/> returns nothing, nothing came back
-/// and nothing went down since it began, or it would have gone on: what was armed before it holds.</para>
+/// A parent's <see cref="IoDescriptor.Pending"/> is the number of its children that are not back.</para>
 /// <para>A parent is never passed on, so its <see cref="IoDescriptor.Scratch"/> is the layer's from <see cref="CountChildren"/> to <see cref="Finish"/>, and a child's
 /// <see cref="IoDescriptor.Tag"/> from <see cref="TakeChild"/> to <see cref="ChildDone"/>.</para>
 /// <para>Owner thread only. Nothing is allocated after the constructor.</para>
@@ -22,8 +21,11 @@ namespace Comanche;
 public abstract unsafe class ChildQueue : IoQueue
 {
     // Poll goes on while children come back but no parent is done: a parent with several steps over fast devices needs a few passes. The
-    // bound only keeps a layer whose own I/O never ends from holding its thread.
+    // bound keeps a long parent from holding its thread; what is left is done by the next call, and Arm says that there is something.
     private const int MostPasses = 64;
+
+    // When children that wait are offered again to a queue that refuses them though it holds nothing of ours: what it lacks is shared with others, who give no notice.
+    private const long RetryNs = 100_000;
 
     /// <summary>What <see cref="CountChildren"/> answers where the layer lacks something of its own that a later <see cref="Poll"/> brings.</summary>
     protected const int NotNow = -1;
@@ -34,6 +36,8 @@ public abstract unsafe class ChildQueue : IoQueue
     private readonly DescriptorRing _finished; // Parents that are done without a child, or whose children ended by cancel or abandon.
     private readonly bool _watchesChildren;
     private readonly int _most; // The most children that a parent can have.
+    private readonly int[] _inBelow; // Children that each queue below holds.
+    private bool _isCutShort; // The last Poll ended by its bound.
     private int _waitingTotal;
     private int _next; // The queue that is polled first, in turn, so that none starves another.
     private int _own;
@@ -48,6 +52,7 @@ public abstract unsafe class ChildQueue : IoQueue
     {
         _below = below;
         _slab = new DescriptorSlab(children);
+        _inBelow = new int[below.Length];
         _waiting = new DescriptorRing[below.Length];
         for (var i = 0; i < below.Length; i++) _waiting[i] = new DescriptorRing(children);
         _finished = new DescriptorRing(Depth);
@@ -95,6 +100,7 @@ public abstract unsafe class ChildQueue : IoQueue
     public sealed override int Poll(IoDescriptor** completed, int capacity)
     {
         var done = 0;
+        _isCutShort = true;
         for (var pass = 0; pass < MostPasses; pass++)
         {
             var progress = _waitingTotal != 0 && SubmitWaiting() != 0;
@@ -108,10 +114,12 @@ public abstract unsafe class ChildQueue : IoQueue
                 var count = _below[queue].Poll(completed + done, capacity - done);
                 if (count == 0) continue;
                 progress = true;
+                _inBelow[queue] -= count;
                 done += TakeBack(completed + done, count);
             }
 
             if (done == 0 && progress) continue;
+            _isCutShort = false;
             if (done == 0) break;
             OnReturning();
 
@@ -142,9 +150,14 @@ public abstract unsafe class ChildQueue : IoQueue
     /// <inheritdoc/>
     public override long Arm(WaitSet* waitSet)
     {
-        if (_finished.Count != 0) return 0;
+        if (_finished.Count != 0 || _isCutShort) return 0;
         var deadline = WaitSet.Forever;
-        foreach (var below in _below) deadline = Math.Min(deadline, below.Arm(waitSet));
+        for (var i = 0; i < _below.Length; i++)
+        {
+            deadline = Math.Min(deadline, _below[i].Arm(waitSet));
+            if (_waiting[i].Count != 0 && _inBelow[i] == 0) deadline = Math.Min(deadline, RetryNs);
+        }
+
         return deadline;
     }
 
@@ -228,6 +241,7 @@ public abstract unsafe class ChildQueue : IoQueue
             }
 
             var submitted = _waiting[i].SubmitTo(_below[i]);
+            _inBelow[i] += submitted;
             _waitingTotal -= submitted;
             moved += submitted;
         }
@@ -257,10 +271,11 @@ public abstract unsafe class ChildQueue : IoQueue
         while (_own != 0 && InFlight == 0)
         {
             var progress = _waitingTotal != 0 && SubmitWaiting() != 0;
-            foreach (var below in _below)
+            for (var i = 0; i < _below.Length; i++)
             {
                 IoDescriptor* back;
-                if (below.Poll(&back, 1) == 0) continue;
+                if (_below[i].Poll(&back, 1) == 0) continue;
+                _inBelow[i]--;
                 TakeBack(&back, 1);
                 progress = true;
             }

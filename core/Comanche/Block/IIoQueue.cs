@@ -14,8 +14,8 @@ public enum QueueFlags : uint
     Movable = 1,
 }
 
-/// <summary>What is asked of a queue when it opens.</summary>
-[StructLayout(LayoutKind.Sequential)]
+/// <summary>What is asked of a queue when it opens. What is not said here is 0, also for those that know more fields.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 64)]
 public struct QueueOptions
 {
     /// <summary>The most descriptors in flight, 1 to <see cref="MaxDepth"/>.</summary>
@@ -33,9 +33,11 @@ public struct QueueOptions
 /// </summary>
 /// <remarks>
 /// <para><b>Thread.</b> One thread at a time, the one that opened it (see <see cref="QueueFlags.Movable"/> for the exception), calls all methods.</para>
+/// <para><b>Life.</b> A queue does not keep its device alive: a device refuses to stop while a queue is open. After <see cref="Close"/> nothing but another close is called.</para>
 /// <para><b>Completion.</b> Never inline from <see cref="Submit"/>, never on another thread, in no order that a caller may rely on.
 /// What became of an I/O is the descriptor's <see cref="IoDescriptor.Status"/>; no method here throws on the data path.</para>
-/// <para><b>Sleeping.</b> <see cref="Poll"/> gives nothing → <see cref="Arm"/> → <see cref="Poll"/> again gives nothing → sleep on the wait set.</para>
+/// <para><b>Sleeping.</b> <see cref="Poll"/> gives nothing → <see cref="Arm"/> gives a time other than 0 → sleep on the wait set for that time. Nothing is called in between: it is
+/// <see cref="Arm"/> that looks once more, when notices are on already, so that nothing slips through.</para>
 /// <para><b>End.</b> <see cref="Close"/> with nothing in flight; <see cref="Abandon"/> first where the device does not answer.</para>
 /// </remarks>
 [GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8)]
@@ -44,15 +46,18 @@ public unsafe partial interface IIoQueue
 {
     /// <summary>
     /// Takes descriptors from the front of the batch and returns how many it took. Fewer than <paramref name="count"/> means that
-    /// the queue is full for now: poll, then submit the rest again. A refused descriptor is as it was before.
+    /// the queue is full for now: poll, then submit the rest again. A refused descriptor is as it was before, but for <see cref="IoDescriptor.Status"/>,
+    /// <see cref="IoDescriptor.Pending"/> and <see cref="IoDescriptor.Scratch"/>.
     /// A descriptor that breaks the contract is taken and comes back with a status that says so.
     /// </summary>
-    /// <param name="batch">Pointers to the descriptors; the array itself is free again on return.</param>
-    /// <param name="count">Their number; 0 is allowed.</param>
+    /// <param name="batch">Pointers to the descriptors. The array is only read, and is the caller's again on return.</param>
+    /// <param name="count">Their number, 0 or more.</param>
     [PreserveSig]
     int Submit(IoDescriptor** batch, int count);
 
     /// <summary>Drives progress without blocking, stores finished descriptors and returns their number, at most <paramref name="capacity"/>.</summary>
+    /// <param name="completed">Where they are stored.</param>
+    /// <param name="capacity">Room there, at least 1.</param>
     [PreserveSig]
     int Poll(IoDescriptor** completed, int capacity);
 
@@ -64,9 +69,9 @@ public unsafe partial interface IIoQueue
     int Cancel(IoDescriptor* descriptor);
 
     /// <summary>
-    /// Readies the queue for a sleep: adds the descriptors whose readability ends it, its children's too, and returns the nanoseconds to
-    /// the next deadline: 0 where work is pending now, <see cref="WaitSet.Forever"/> where only a descriptor or a new submission can bring work.
-    /// Valid until the next call of <see cref="Submit"/> or <see cref="Poll"/>.
+    /// Readies the queue for a sleep: turns notices on, adds the descriptors whose readability ends the sleep, its children's too, <i>then looks once more</i>, and returns the
+    /// nanoseconds to the next deadline: 0 where <see cref="Poll"/> has something to do now, <see cref="WaitSet.Forever"/> where only a descriptor or a new submission can bring work.
+    /// Valid until the next call of any other method of the queue. The descriptors stay the queue's own, are readable as long as there is something to poll, and may be in the set twice.
     /// </summary>
     [PreserveSig]
     long Arm(WaitSet* waitSet);
@@ -74,7 +79,7 @@ public unsafe partial interface IIoQueue
     /// <summary>
     /// Gives up on everything in flight: each comes back from <see cref="Poll"/> in bounded time, with <see cref="IoStatus.Aborted"/> where it was
     /// not done by then. Returns after the device can't touch their memory any more, or makes sure of that before <see cref="Poll"/> returns them.
-    /// The queue takes no new descriptors afterwards.
+    /// The queue takes no new descriptors afterwards. A second call does nothing.
     /// </summary>
     [PreserveSig]
     void Abandon();

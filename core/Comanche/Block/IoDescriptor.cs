@@ -15,8 +15,8 @@ public enum IoOperation : byte
     Write = 2,
 
     /// <summary>
-    /// Makes durable every write, on any queue of the device, whose completion <see cref="IIoQueue.Poll"/> had returned before the flush
-    /// was submitted, and nothing else. LBA, count and buffer are 0.
+    /// Makes durable every change (write, discard, write-zeroes, fill, compare-and-write, copy), on any queue of the device, whose completion <see cref="IIoQueue.Poll"/> had returned
+    /// before the flush was submitted, and nothing else. LBA, count and buffer are 0.
     /// </summary>
     Flush = 3,
 
@@ -33,8 +33,8 @@ public enum IoOperation : byte
     Compare = 7,
 
     /// <summary>
-    /// Writes the buffer if the volume holds what <see cref="IoDescriptor.Auxiliary"/> points to (as many bytes, contiguous),
-    /// else <see cref="IoStatus.Miscompare"/>; atomic against every other compare-and-write of the device.
+    /// Writes the buffer if the volume holds what <see cref="IoDescriptor.Auxiliary"/> points to (as many bytes, contiguous, aligned like a buffer, in the same
+    /// region), else <see cref="IoStatus.Miscompare"/>; atomic against every other compare-and-write of the device.
     /// </summary>
     CompareAndWrite = 8,
 
@@ -42,7 +42,10 @@ public enum IoOperation : byte
     Copy = 9,
 }
 
-/// <summary>How a descriptor is to be done.</summary>
+/// <summary>
+/// How a descriptor is to be done. The four upper bits are 0 in what an application submits; a layer that passes a descriptor on may use them until it is back, and those
+/// below neither read nor change them.
+/// </summary>
 [Flags]
 public enum IoFlags : byte
 {
@@ -99,7 +102,10 @@ public unsafe struct IoDescriptor
     /// <summary>Length in blocks, at least 1; 0 for a flush.</summary>
     [FieldOffset(8)] public uint BlockCount;
 
-    /// <summary>The registered region in which <see cref="Buffer"/> lies, or 0 where the submitter does not know.</summary>
+    /// <summary>
+    /// The registered region in which <see cref="Buffer"/> lies, or 0 where the submitter does not know. With <see cref="IoFlags.Segments"/> it is that of the list itself; each
+    /// segment names its own.
+    /// </summary>
     [FieldOffset(12)] public uint Region;
 
     /// <summary>First block.</summary>

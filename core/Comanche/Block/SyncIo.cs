@@ -119,7 +119,6 @@ public sealed unsafe class SyncIo : IDisposable
         var descriptors = stackalloc int[Room];
         var waitSet = new WaitSet { Descriptors = descriptors, Capacity = Room };
         var deadline = _queue.Arm(&waitSet);
-        if (_queue.Poll(done, 1) == 1) return expected == 1;
         if (deadline != 0) _host.Wait(&waitSet, waitSet.Count > Room ? 1_000_000 : deadline);
         return expected == 0;
     }

@@ -8,7 +8,7 @@ public unsafe interface IPoller
     /// <summary>Does what can be done without blocking; returns how much was done, 0 for nothing. Reactor thread only.</summary>
     int Poll();
 
-    /// <summary>Readies for a sleep, as <see cref="IIoQueue.Arm"/> does. Reactor thread only.</summary>
+    /// <summary>Readies for a sleep, as <see cref="IIoQueue.Arm"/> does: it looks once more itself, and is not polled again before the sleep. Reactor thread only.</summary>
     long Arm(WaitSet* waitSet);
 }
 
