@@ -30,7 +30,7 @@ internal static class NativeBuild
     {
         Tools.Need(compiler, package);
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (var file in sources.Concat(["native/comanche.h", "native/comanche.hpp", "tests/conformance/Native/NativeBuild.cs"])) hash.AppendData(File.ReadAllBytes(Source.Path(file)));
+        foreach (var file in sources.Concat(["native/comanche.h", "native/comanche.hpp", "native/comanche_options.hpp", "tests/conformance/Native/NativeBuild.cs"])) hash.AppendData(File.ReadAllBytes(Source.Path(file)));
         hash.AppendData(Encoding.UTF8.GetBytes(name + more));
         var folder = Path.Combine(Path.GetTempPath(), $"comanche-native-{Environment.UserName}-{Convert.ToHexStringLower(hash.GetHashAndReset())[..16]}");
         var library = Path.Combine(folder, name);
