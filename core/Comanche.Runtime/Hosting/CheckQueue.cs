@@ -90,7 +90,7 @@ internal sealed unsafe partial class CheckQueue : EdgeQueue
     public override int Poll(IoDescriptor** completed, int capacity)
     {
         RequireOwner("Poll");
-        if (capacity < 1)
+        if (capacity < 0)
         {
             Report($"Poll with room for {capacity}");
             return 0;

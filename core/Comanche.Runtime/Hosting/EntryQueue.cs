@@ -92,7 +92,7 @@ internal sealed unsafe partial class EntryQueue : EdgeQueue
     {
         var rejected = _rejected.Count == 0 ? 0 : _rejected.Pop(completed, capacity);
         completed += rejected;
-        var count = rejected == capacity ? 0 : Below.Poll(completed, capacity - rejected);
+        var count = Below.Poll(completed, capacity - rejected);
         if (_latency) Leave(completed, count);
         else
         {

@@ -42,8 +42,10 @@ public abstract unsafe class BlockFilter(IHost host) : BlockDevice(host)
 /// <param name="device">The filter.</param>
 /// <param name="below">The queue below, which this one owns and closes.</param>
 /// <param name="depth">The depth that was asked for.</param>
-public abstract unsafe class InPlaceQueue(BlockDevice device, IIoQueue below, uint depth) : IoQueue(device, depth)
+public abstract unsafe class InPlaceQueue(BlockDevice device, IIoQueue below, uint depth) : IoQueue(device, depth), IWaitingQueue
 {
+    private readonly IWaitingQueue? _waiting = below as IWaitingQueue;
+
     /// <summary>The queue below.</summary>
     protected readonly IIoQueue Below = below;
 
@@ -71,6 +73,9 @@ public abstract unsafe class InPlaceQueue(BlockDevice device, IIoQueue below, ui
 
     /// <inheritdoc/>
     public override long Arm(WaitSet* waitSet) => Below.Arm(waitSet);
+
+    /// <inheritdoc/>
+    public bool Wait(int wanted, long timeoutNs) => _waiting is not null && _waiting.Wait(wanted, timeoutNs);
 
     /// <summary>Changes a descriptor on its way down.</summary>
     protected abstract void Down(IoDescriptor* descriptor);

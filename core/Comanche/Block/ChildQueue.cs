@@ -18,7 +18,7 @@ namespace Comanche;
 /// <see cref="IoDescriptor.Tag"/> from <see cref="TakeChild"/> to <see cref="ChildDone"/>.</para>
 /// <para>Owner thread only. Nothing is allocated after the constructor.</para>
 /// </remarks>
-public abstract unsafe class ChildQueue : IoQueue
+public abstract unsafe class ChildQueue : IoQueue, IWaitingQueue
 {
     // Poll goes on while children come back but no parent is done: a parent with several steps over fast devices needs a few passes. The
     // bound keeps a long parent from holding its thread; what is left is done by the next call, and Arm says that there is something.
@@ -160,6 +160,10 @@ public abstract unsafe class ChildQueue : IoQueue
 
         return deadline;
     }
+
+    /// <summary>Sleeps in the queue below where there is one that can, and nothing to be done here. How many children make the wanted parents is not known: one is waited for.</summary>
+    public bool Wait(int wanted, long timeoutNs) =>
+        _below is [IWaitingQueue below] && _finished.Count == 0 && _waitingTotal == 0 && !_isCutShort && below.Wait(1, timeoutNs);
 
     /// <summary>
     /// How many children a parent needs, at most 65535 and at most the slab's capacity; 0 where it is done without any, <see cref="NotNow"/> to refuse it

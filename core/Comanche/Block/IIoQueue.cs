@@ -57,7 +57,7 @@ public unsafe partial interface IIoQueue
 
     /// <summary>Drives progress without blocking, stores finished descriptors and returns their number, at most <paramref name="capacity"/>.</summary>
     /// <param name="completed">Where they are stored.</param>
-    /// <param name="capacity">Room there, at least 1.</param>
+    /// <param name="capacity">Room there; with 0 only progress is driven.</param>
     [PreserveSig]
     int Poll(IoDescriptor** completed, int capacity);
 

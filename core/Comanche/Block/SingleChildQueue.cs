@@ -14,9 +14,10 @@ namespace Comanche;
 /// <param name="device">The layer.</param>
 /// <param name="below">The queue below, which this one owns and closes.</param>
 /// <param name="depth">The depth that was asked for.</param>
-public abstract unsafe class SingleChildQueue(BlockDevice device, IIoQueue below, uint depth) : IoQueue(device, depth)
+public abstract unsafe class SingleChildQueue(BlockDevice device, IIoQueue below, uint depth) : IoQueue(device, depth), IWaitingQueue
 {
     private readonly DescriptorSlab _slab = new((int)depth);
+    private readonly IWaitingQueue? _waiting = below as IWaitingQueue;
 
     /// <summary>The queue below.</summary>
     protected readonly IIoQueue Below = below;
@@ -66,6 +67,9 @@ public abstract unsafe class SingleChildQueue(BlockDevice device, IIoQueue below
 
     /// <inheritdoc/>
     public override long Arm(WaitSet* waitSet) => Below.Arm(waitSet);
+
+    /// <inheritdoc/>
+    public bool Wait(int wanted, long timeoutNs) => _waiting is not null && _waiting.Wait(wanted, timeoutNs);
 
     /// <summary>Changes children on their way down.</summary>
     /// <param name="children">The children, each with its <see cref="IoDescriptor.Parent"/>; the array stays as it is.</param>

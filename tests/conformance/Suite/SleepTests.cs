@@ -40,6 +40,29 @@ public sealed unsafe class SleepTests
     }
 
     [Theory, MemberData(nameof(Devices))]
+    public void A_queue_that_sleeps_by_itself_wakes_when_there_is_work(string device)
+    {
+        using var rig = new Rig(device);
+        using var io = new TestIo(rig.Device, depth: 8);
+        if (io.Queue is not IWaitingQueue waiting) return;
+        var buffer = io.Buffer(8);
+        for (var round = 0; round < 20; round++)
+        {
+            for (uint i = 0; i < 8; i++) io.Batch[i] = io.Make(round % 2 == 0 ? IoOperation.Write : IoOperation.Read, i, 1, buffer, i);
+            io.Submit(0, 8);
+            while (io.InFlight != 0)
+            {
+                if (io.Poll() != 0) continue;
+                var clock = Stopwatch.StartNew();
+                if (!waiting.Wait(1, LongestNs)) Thread.Yield(); // It can't now: a caller arms.
+                Assert.True(clock.Elapsed.TotalNanoseconds < LongestNs, $"{io.InFlight} descriptors in flight, and the wait does not end");
+            }
+
+            io.Reset();
+        }
+    }
+
+    [Theory, MemberData(nameof(Devices))]
     public void An_idle_queue_lets_its_owner_sleep(string device)
     {
         using var rig = new Rig(device);
