@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
+using System.Text.RegularExpressions;
 using Comanche.App.Commands;
 
 namespace Comanche.App;
@@ -23,7 +24,7 @@ internal static class ExitCode
 internal sealed class BadInputException(string message) : Exception(message);
 
 /// <summary>The commands, and what all of them have in common: options, exit codes, and that nobody ever sees a stack trace unasked.</summary>
-internal static class CommandLine
+internal static partial class CommandLine
 {
     private static readonly Option<bool> Debug = new("--debug")
     {
@@ -37,6 +38,8 @@ internal static class CommandLine
         var result = root.Parse(args);
         try
         {
+            if (args.Length == 0) return root.Parse("--help").Invoke();
+            if (UnknownOption(result) is { } unknown) return ReportUnknown(result, unknown, isOption: true);
             if (result.Action is ParseErrorAction) return ReportParseErrors(result);
             return result.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
         }
@@ -89,18 +92,58 @@ internal static class CommandLine
         help.Action = new HelpWithExamples((HelpAction)help.Action!);
     }
 
+    // The parser takes an option that it does not know for an argument, and blames whatever comes behind it.
+    private static string? UnknownOption(ParseResult result) =>
+        result.Tokens.TakeWhile(t => t.Type != TokenType.DoubleDash)
+            .FirstOrDefault(t => t.Type == TokenType.Argument && OptionLike().IsMatch(t.Value) && !File.Exists(t.Value))?.Value;
+
     private static int ReportParseErrors(ParseResult result)
     {
-        foreach (var error in result.Errors.Select(e => e.Message).Distinct()) Console.Error.WriteLine($"comanche: {error}");
-        var words = result.CommandResult.Command is RootCommand ? "" : $" {result.CommandResult.Command.Name}";
-        foreach (var token in result.UnmatchedTokens)
-        {
-            var known = result.CommandResult.Command.Subcommands.Select(c => c.Name)
-                .Concat(result.CommandResult.Command.Options.Where(o => !o.Hidden).Select(o => o.Name));
-            if (Runtime.Loading.Spelling.Nearest(token, known) is { } near) Console.Error.WriteLine($"comanche: did you mean '{near}'?");
-        }
+        // One mistake, one message: what is wrong with a word comes before what is missing because of it.
+        if (result.CommandResult.Command is RootCommand && result.UnmatchedTokens is [var word, ..]) return ReportUnknown(result, word, isOption: false);
+        foreach (var error in result.Errors.Select(e => InWords(e.Message)).Distinct()) Console.Error.WriteLine($"comanche: {error}");
+        return PointToHelp(result);
+    }
 
+    private static int ReportUnknown(ParseResult result, string word, bool isOption)
+    {
+        var name = word.Split('=')[0];
+        var known = isOption
+            ? result.CommandResult.AllOptions().Where(o => !o.Hidden).SelectMany(o => o.Aliases.Append(o.Name)).ToList()
+            : [.. result.CommandResult.Command.Subcommands.Select(c => c.Name)];
+        if (known.Contains(name)) Console.Error.WriteLine($"comanche: '{name}' stands where a value was expected");
+        else Console.Error.WriteLine($"comanche: there is no {(isOption ? "option" : "command")} '{name}'{Runtime.Loading.Spelling.Suggest(name, known)}");
+        return PointToHelp(result);
+    }
+
+    private static int PointToHelp(ParseResult result)
+    {
+        var words = result.CommandResult.Command is RootCommand ? "" : $" {result.CommandResult.Command.Name}";
         Console.Error.WriteLine($"'comanche{words} --help' says what there is");
         return ExitCode.BadInput;
     }
+
+    // The command's options, and those of the commands above it.
+    private static IEnumerable<Option> AllOptions(this CommandResult result)
+    {
+        for (CommandResult? at = result; at is not null; at = at.Parent as CommandResult)
+            foreach (var option in at.Command.Options)
+                if (at == result || option.Recursive)
+                    yield return option;
+    }
+
+    // The parser speaks of types; people know numbers and words.
+    private static string InWords(string message)
+    {
+        if (CannotParse().Match(message) is not { Success: true } match) return message.ReplaceLineEndings("").Replace("\t", " ", StringComparison.Ordinal);
+        var (text, option, type) = (match.Groups[1].Value, match.Groups[2].Value, match.Groups[3].Value);
+        var expected = type is "System.Int32" or "System.UInt64" ? "a whole number" : "another value";
+        return $"{option}: {expected} was expected, not '{text}'";
+    }
+
+    [GeneratedRegex("^-[-a-zA-Z?]")]
+    private static partial Regex OptionLike();
+
+    [GeneratedRegex("^Cannot parse argument '(.*)' for option '(.*)' as expected type '(.*?)'")]
+    private static partial Regex CannotParse();
 }

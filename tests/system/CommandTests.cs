@@ -125,6 +125,22 @@ public sealed class CommandTests : IDisposable
         Assert.Contains("a  block/null", result.Output);
     }
 
+    [Theory]
+    [InlineData("runn", "comanche: there is no command 'runn'; did you mean 'run'?")]
+    [InlineData("run --nosuch x.yaml", "comanche: there is no option '--nosuch'")]
+    [InlineData("components --jsn", "comanche: there is no option '--jsn'; did you mean '--json'?")]
+    [InlineData("check --version", "comanche: there is no option '--version'")]
+    [InlineData("bench x.yaml --verify --runtime 1", "comanche: '--runtime' stands where a value was expected")]
+    [InlineData("bench x.yaml --iodepth x", "comanche: --iodepth: a whole number was expected, not 'x'")]
+    [InlineData("bench x.yaml --runtime 0", "comanche: --runtime: more than 0 was expected")]
+    public void A_mistake_on_the_command_line_is_one_message(string line, string message)
+    {
+        using var folder = new TempFolder();
+        var result = Cli.Run(folder.Path, line.Split(' '));
+        Assert.Equal((2, message), (result.ExitCode, result.Error.Split('\n')[0]));
+        Assert.Equal(2, result.Error.TrimEnd().Split('\n').Length); // The other line points to the help.
+    }
+
     private string Good(params string[] arguments)
     {
         var result = Cli.Run(_folder.Path, arguments);

@@ -10,14 +10,14 @@ internal static class BenchCommand
 {
     private static readonly Argument<string> Target = Arguments.StackFile("FILE[:DEVICE]", "The stack file, and the device to load; without one, the device that no other stands on");
 
-    private static readonly Option<string> Rw = Word("--rw", "PATTERN", "read", "What to do: read, write, randread, randwrite, rw, randrw", "--readwrite");
+    private static readonly Option<string> Rw = Word("--rw", "PATTERN", "read", "What to do: read, write, randread, randwrite, rw (or readwrite), randrw", "--readwrite");
     private static readonly Option<int> RwMixRead = Number("--rwmixread", 50, 0, 100, "The share of reads in rw and randrw, in per cent");
     private static readonly Option<ByteSize> Bs = Size("--bs", "4KiB", "Bytes of an I/O", "--blocksize");
     private static readonly Option<int> IoDepth = Number("--iodepth", 1, 1, (int)QueueOptions.MaxDepth, "I/Os in flight of each job");
     private static readonly Option<int> NumJobs = Number("--numjobs", 1, 1, 1024, "Jobs, each a thread with a queue of its own");
-    private static readonly Option<TimeSpan?> RunTime = Time("--runtime", "How long to run, like 10 or 250ms; plain numbers are seconds");
+    private static readonly Option<TimeSpan?> RunTime = Time("--runtime", "How long to run, like 10, 0.5 or 250ms; plain numbers are seconds (default: 5, where neither --size nor --verify ends it)");
     private static readonly Option<TimeSpan?> RampTime = Time("--ramp_time", "How long to run before measuring (default: 250ms with --runtime)", "--ramp-time");
-    private static readonly Option<ByteSize> TotalSize = Size("--size", "0", "Use only so many bytes of the volume; without --runtime, each job moves so much and ends");
+    private static readonly Option<ByteSize> TotalSize = Size("--size", "0", "Use only so many bytes of the volume, in whole I/Os (0: all of it); without --runtime, each job moves so much and ends");
     private static readonly Option<ByteSize> Offset = Size("--offset", "0", "The first byte to use");
     private static readonly Option<string?> Verify = new("--verify")
     {
@@ -25,7 +25,7 @@ internal static class BenchCommand
     };
 
     private static readonly Option<ulong> Seed = new("--seed") { Description = "Seeds the random choice of blocks and data", HelpName = "N", DefaultValueFactory = _ => 1, Aliases = { "--randseed" } };
-    private static readonly Option<bool> Json = new("--json") { Description = "Print fio's JSON layout (jobs[0].read.iops …)" };
+    private static readonly Option<bool> Json = new("--json") { Description = "Print fio's JSON layout (jobs[0].read.iops …), all jobs as one, as with fio's --group_reporting" };
     private static readonly Option<bool> Layers = new("--layers") { Description = "Also measure the time spent in each layer, which costs some time itself" };
     private static readonly Option<bool> YesDestroy = new("--yes-destroy") { Description = "Write although there is data on the volume. It will be lost." };
 
@@ -42,6 +42,10 @@ internal static class BenchCommand
         };
         Verify.AcceptOnlyFromAmong("crc32c");
         Rw.AcceptOnlyFromAmong("read", "write", "randread", "randwrite", "rw", "readwrite", "randrw");
+        RunTime.Validators.Add(r =>
+        {
+            if (r.Tokens.Count == 1 && ParseTime(r.Tokens[0].Value) is { Ticks: <= 0 }) r.AddError("--runtime: more than 0 was expected");
+        });
         command.SetAction(Run);
         return command;
     }
@@ -115,5 +119,5 @@ internal static class BenchCommand
 
     // fio's plain numbers are seconds.
     private static TimeSpan? ParseTime(string text) =>
-        text.All(char.IsAsciiDigit) && Durations.TryParse(text + "s", out var seconds) ? seconds : Durations.TryParse(text, out var time) ? time : null;
+        text.All(c => char.IsAsciiDigit(c) || c == '.') && Durations.TryParse(text + "s", out var seconds) ? seconds : Durations.TryParse(text, out var time) ? time : null;
 }
