@@ -38,7 +38,12 @@ internal static partial class CommandLine
         var result = root.Parse(args);
         try
         {
-            if (args.Length == 0) return root.Parse("--help").Invoke();
+            if (args.Length == 0)
+            {
+                root.Parse("--help").Invoke();
+                return ExitCode.BadInput;
+            }
+
             if (UnknownOption(result) is { } unknown) return ReportUnknown(result, unknown, isOption: true);
             if (result.Action is ParseErrorAction) return ReportParseErrors(result);
             return result.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Comanche.Runtime.Composition;
-using Spectre.Console;
 
 namespace Comanche.App;
 
@@ -15,6 +14,9 @@ internal readonly record struct DeviceSample(ulong Ios, ulong Bytes, ulong Error
 /// <summary>Shows a stack at work: on a terminal a table that is drawn anew every second, elsewhere a line per device now and then.</summary>
 internal sealed class LiveView(RunningStack stack, AppProcess process)
 {
+    private const string HideCursor = "\e[?25l", ShowCursor = "\e[?25h", EraseLine = "\e[2K", EraseBelow = "\e[J";
+    private const int MaxNameWidth = 20;
+
     private readonly List<RunningDevice> _devices = [.. stack.Devices.Where(d => d.Device is not null)];
     private readonly Dictionary<string, DeviceSample> _before = [];
     private readonly Stopwatch _clock = Stopwatch.StartNew();
@@ -28,12 +30,33 @@ internal sealed class LiveView(RunningStack stack, AppProcess process)
         else Print(stop, interval);
     }
 
+    // The lines of before are gone over by moving up: nothing else on the screen is touched, whatever the terminal's size becomes.
     private void Draw(ManualResetEventSlim stop)
     {
-        AnsiConsole.Live(Table()).AutoClear(true).Start(live =>
+        var lines = 0;
+        Console.Out.Write(HideCursor);
+        try
         {
-            while (!stop.Wait(1000)) live.UpdateTarget(Table());
-        });
+            do
+            {
+                var table = Table();
+                Console.Out.Write(Up(lines) + string.Concat(table.Select(line => $"\r{EraseLine}{Cut(line)}\n")));
+                lines = table.Count;
+            }
+            while (!stop.Wait(1000));
+        }
+        finally
+        {
+            Console.Out.Write($"{Up(lines)}\r{EraseBelow}{ShowCursor}");
+        }
+    }
+
+    private static string Up(int lines) => lines == 0 ? "" : $"\e[{lines}A";
+
+    private static string Cut(string line)
+    {
+        var width = Console.WindowWidth;
+        return width > 0 && line.Length >= width ? line[..(width - 1)] : line;
     }
 
     private void Print(ManualResetEventSlim stop, int interval)
@@ -50,20 +73,24 @@ internal sealed class LiveView(RunningStack stack, AppProcess process)
         }
     }
 
-    private Table Table()
+    // The widths are fixed, so that columns stay where they are whatever the figures.
+    private List<string> Table()
     {
         var seconds = Lap();
-        var table = new Table().Border(TableBorder.None).AddColumns("device", "IOPS", "throughput", "latency", "errors", "state");
-        for (var i = 1; i <= 4; i++) table.Columns[i].RightAligned();
+        var names = Math.Min(_devices.Max(d => d.Name.Length), MaxNameWidth);
+        var lines = new List<string>(_devices.Count + 1) { Row("device", "IOPS", "throughput", "latency", "errors", "state") };
         foreach (var device in _devices)
         {
             var (delta, total) = Delta(device);
-            table.AddRow(
-                Markup.Escape(device.Name), $"{delta.Ios / seconds:N0}", $"{Terminal.Size((ulong)(delta.Bytes / seconds))}/s",
-                delta.Timed == 0 ? "-" : $"{delta.Nanoseconds / 1000.0 / delta.Timed:N1} µs", $"{total.Errors:N0}", State(device));
+            lines.Add(Row(
+                device.Name, $"{delta.Ios / seconds:N0}", $"{Terminal.Size((ulong)(delta.Bytes / seconds))}/s",
+                delta.Timed == 0 ? "-" : $"{delta.Nanoseconds / 1000.0 / delta.Timed:N1} µs", $"{total.Errors:N0}", State(device)));
         }
 
-        return table;
+        return lines;
+
+        string Row(string name, string iops, string throughput, string latency, string errors, string state) =>
+            $"{(name.Length > names ? name[..(names - 1)] + '…' : name.PadRight(Math.Max(names, 6)))}  {iops,10}  {throughput,11}  {latency,11}  {errors,6}  {state}";
     }
 
     private double Lap()
