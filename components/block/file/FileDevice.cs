@@ -33,6 +33,8 @@ public sealed unsafe partial class FileDevice(IHost host, FileDeviceOptions opti
     private ulong _writeErrors;
     private ulong _flushErrors;
     private ulong _timeouts;
+    private int _durability; // An IoStatus; 0 is success.
+    private bool _isLossSaid; // Set-up thread only.
     private bool _removed;
 
     /// <summary>What the machine offers; a test may say something else.</summary>
@@ -60,6 +62,12 @@ public sealed unsafe partial class FileDevice(IHost host, FileDeviceOptions opti
         if (options.Path.Length == 0)
         {
             plan.Error("path", "is empty");
+            return;
+        }
+
+        if (options.Path.Contains('\0'))
+        {
+            plan.Error("path", "holds a NUL character, which no path can");
             return;
         }
 
@@ -107,6 +115,7 @@ public sealed unsafe partial class FileDevice(IHost host, FileDeviceOptions opti
             Geometry.Require(Name, blockSize, options.Size.Bytes != 0 ? options.Size : blockSize);
         }
 
+        (_durability, _isLossSaid) = (0, false);
         _ring = ChooseEngine();
         _medium = OpenMedium(Host, options);
         try
@@ -127,8 +136,14 @@ public sealed unsafe partial class FileDevice(IHost host, FileDeviceOptions opti
     protected override void OnStop()
     {
         base.OnStop();
-        if (!Medium.IsReadOnly && PosixFile.SyncData(Medium.Descriptor) is < 0 and var error)
-            throw new ComancheException($"{Name}: {Medium.Path} can't be made durable: {Errno.Describe(-error)}", Errno.ToStatus(-error));
+        if (!Medium.IsReadOnly && PosixFile.SyncData(Medium.Descriptor) is < 0 and var error) CountLoss(Errno.ToStatus(-error));
+        if (Durability is var lost and not IoStatus.Success && !_isLossSaid)
+        {
+            // Said once: whoever stops it again has heard it, and wants the medium closed.
+            _isLossSaid = true;
+            throw new ComancheException($"{Name}: {Medium.Path}: making data durable failed with {lost}; what was written since the last good flush may be lost", lost);
+        }
+
         FreeIoBuffer(_zeroes);
         Zeroes = null;
         CloseMedium();
@@ -169,6 +184,19 @@ public sealed unsafe partial class FileDevice(IHost host, FileDeviceOptions opti
             ring.Dispose();
             throw;
         }
+    }
+
+    /// <summary>
+    /// What a flush or an FUA write may report at best. The kernel tells of a lost write-back once, to one of those that ask, and forgets it: the first failure is kept, so that no later
+    /// flush claims what that one could not do. Until the next start. Any thread.
+    /// </summary>
+    internal IoStatus Durability => (IoStatus)Volatile.Read(ref _durability);
+
+    /// <summary>Notes that something that was to be made durable may be lost. Any thread.</summary>
+    internal void CountLoss(IoStatus status)
+    {
+        if (Interlocked.CompareExchange(ref _durability, (int)status, 0) == 0)
+            Host.Log(LogLevel.Error, $"{Medium.Path}: {status} while making data durable: every flush fails from here on, until the device is started anew");
     }
 
     /// <summary>Counts a failure. Any thread.</summary>

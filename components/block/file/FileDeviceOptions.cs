@@ -39,7 +39,7 @@ public sealed record FileDeviceOptions
     public bool Direct { get; init; } = true;
 
     /// <summary>Whether space is allocated at once.</summary>
-    [Option("Allocate the whole file at start, so that a write does not run out of space, and keep it allocated when it is zeroed")]
+    [Option("Allocate the whole file at start, so that a write does not run out of space, and keep it allocated: zeroing leaves the space, and discards are not offered")]
     public bool Preallocate { get; init; }
 
     /// <summary>The interface to the kernel.</summary>

@@ -16,7 +16,7 @@ internal sealed unsafe class FileMedium : IDisposable
     private readonly IHost _host;
     private readonly string _name;
     private readonly FileDeviceOptions _options;
-    private bool _made;
+    private bool _made; // The file was absent, and the lock on it is ours: nobody else can have put anything into it.
 
     private FileMedium(IHost host, FileDeviceOptions options)
     {
@@ -108,23 +108,41 @@ internal sealed unsafe class FileMedium : IDisposable
 
     private void OpenAndCheck()
     {
-        MakeIfAbsent();
+        var made = MakeIfAbsent();
         OpenFile();
         LockFile();
+        _made = made;
         var stat = StatFile();
         var length = IsBlockDevice ? DeviceLength() : FileLength(stat.stx_size);
         SetAlignment(stat);
         CheckDirect(length);
         SetGeometry(length);
-        FindDiscard(stat);
+        FindDiscard(stat, length);
     }
 
-    private void MakeIfAbsent()
+    // Whether it made the file. Between that and the lock somebody else may open it, lock it, and be the one who has it.
+    private bool MakeIfAbsent()
     {
-        if (PosixFile.Stat(Path, out _) != -Errno.ENOENT) return;
+        if (PosixFile.Stat(Path, out _) != -Errno.ENOENT) return false;
         if (IsReadOnly || !_options.Create) throw Problem("does not exist");
         if (_options.Size.Bytes == 0) throw Problem("does not exist; give size: to have it made");
-        var folder = System.IO.Path.GetDirectoryName(Path)!;
+        MakeFolder(System.IO.Path.GetDirectoryName(Path)!);
+        const uint OwnerWritesGroupReads = 0b110_100_000;
+        var made = PosixFile.Open(Path, O_RDWR | O_CREAT | O_EXCL, OwnerWritesGroupReads);
+        if (made == -Errno.EEXIST) return false;
+        if (made < 0) throw Problem("can't be made", made);
+        PosixFile.Close(made);
+        SyncFolder(System.IO.Path.GetDirectoryName(Path)!);
+        _host.Log(LogLevel.Information, $"{Path} made, {_options.Size} long");
+        return true;
+    }
+
+    // With every folder above that is absent. Each name survives a power cut as the data will.
+    private void MakeFolder(string folder)
+    {
+        if (Directory.Exists(folder)) return;
+        var above = System.IO.Path.GetDirectoryName(folder);
+        if (above is not null) MakeFolder(above);
         try
         {
             Directory.CreateDirectory(folder);
@@ -134,16 +152,16 @@ internal sealed unsafe class FileMedium : IDisposable
             throw new ComancheException($"{_name}: {folder} can't be made: {e.Message}", e);
         }
 
-        const uint OwnerWritesGroupReads = 0b110_100_000;
-        var made = PosixFile.Open(Path, O_RDWR | O_CREAT | O_EXCL, OwnerWritesGroupReads);
-        if (made == -Errno.EEXIST) return;
-        if (made < 0) throw Problem("can't be made", made);
-        _made = true;
-        PosixFile.Close(made);
-        var entry = PosixFile.Open(folder, O_RDONLY);
-        if (entry < 0) return;
-        PosixFile.Sync(entry); // The name must survive a power cut as the data will.
-        PosixFile.Close(entry);
+        if (above is not null) SyncFolder(above);
+    }
+
+    private void SyncFolder(string folder)
+    {
+        var entries = PosixFile.Open(folder, O_RDONLY);
+        if (entries < 0) throw new ComancheException($"{_name}: {folder} can't be opened to make it durable: {Errno.Describe(-entries)}");
+        var result = PosixFile.Sync(entries);
+        PosixFile.Close(entries);
+        if (result < 0) throw new ComancheException($"{_name}: {folder} can't be made durable: {Errno.Describe(-result)}");
     }
 
     private void OpenFile()
@@ -173,12 +191,17 @@ internal sealed unsafe class FileMedium : IDisposable
         for (var attempt = 0; ; attempt++)
         {
             var result = PosixFile.Lock(Descriptor, operation);
-            if (result >= 0) return;
+            if (result >= 0) break;
             if (result != -Errno.EAGAIN) throw Problem("can't be locked", result);
             if (attempt == LockAttempts) throw Problem(InUse());
             WaitSet none = default;
             _host.Wait(&none, LockPauseNs);
         }
+
+        // While it waited, the file that it opened may have been deleted by the one who had it.
+        var isThere = PosixFile.Stat(Path, out var named) >= 0 && PosixFile.Stat(Descriptor, out var opened) >= 0
+            && (named.stx_ino, named.stx_dev_major, named.stx_dev_minor) == (opened.stx_ino, opened.stx_dev_major, opened.stx_dev_minor);
+        if (!isThere) throw Problem("was replaced or deleted while it was opened");
     }
 
     private string InUse()
@@ -217,6 +240,7 @@ internal sealed unsafe class FileMedium : IDisposable
 
         if (length < wanted && PosixFile.Truncate(Descriptor, wanted) is < 0 and var grow)
             throw Problem($"can't be made {_options.Size} long", grow);
+        if (length != 0 && length < wanted) _host.Log(LogLevel.Information, $"{Path} extended from {new ByteSize(length)} to {_options.Size}");
         try
         {
             if (_options.Preallocate) Preallocate(wanted);
@@ -264,14 +288,20 @@ internal sealed unsafe class FileMedium : IDisposable
     // The kernel's word is tried once: a file system that opens a file for direct I/O may still refuse to do it.
     private void CheckDirect(ulong length)
     {
-        const uint Largest = 4096;
-        if (!IsDirect || length < Largest) return;
-        var buffer = System.Runtime.InteropServices.NativeMemory.AlignedAlloc(Largest, Largest);
+        const uint Usual = 4096;
+        var largest = Math.Max(Usual, OffsetAlignment);
+        if (!IsDirect || length < largest) return;
+        var buffer = System.Runtime.InteropServices.NativeMemory.AlignedAlloc(largest, Math.Max(largest, MemoryAlignment));
         try
         {
             if (PosixFile.Read(Descriptor, buffer, OffsetAlignment, 0) != -Errno.EINVAL) return;
-            OffsetAlignment = MemoryAlignment = Largest;
-            if (PosixFile.Read(Descriptor, buffer, Largest, 0) == -Errno.EINVAL) FallBackToBuffered();
+            if (OffsetAlignment < Usual)
+            {
+                OffsetAlignment = MemoryAlignment = Usual;
+                if (PosixFile.Read(Descriptor, buffer, Usual, 0) != -Errno.EINVAL) return;
+            }
+
+            FallBackToBuffered();
         }
         finally
         {
@@ -290,7 +320,7 @@ internal sealed unsafe class FileMedium : IDisposable
             _host.Log(LogLevel.Warning, $"{Path}: its last {length % BlockSize} bytes are not a whole block of {BlockSize} and are not used");
     }
 
-    private void FindDiscard(in statx stat)
+    private void FindDiscard(in statx stat, ulong length)
     {
         DiscardGranularity = BlockSize;
         if (IsBlockDevice)
@@ -301,8 +331,10 @@ internal sealed unsafe class FileMedium : IDisposable
             return;
         }
 
-        // A hole beyond the end changes nothing and tells whether holes can be made.
-        CanDiscard = !IsReadOnly && PosixFile.Allocate(Descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, BlockCount * BlockSize, BlockSize) >= 0;
+        // A hole beyond the end changes nothing and tells whether holes can be made. The end is the file's: the volume ends with its last whole block, before that maybe.
+        // What is to stay allocated gives nothing back.
+        var beyond = (length + BlockSize - 1) / BlockSize * BlockSize;
+        CanDiscard = !IsReadOnly && !KeepAllocated && PosixFile.Allocate(Descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, beyond, BlockSize) >= 0;
         DiscardGranularity = Math.Max(BlockSize, stat.stx_blksize);
     }
 
@@ -326,9 +358,12 @@ internal sealed unsafe class FileMedium : IDisposable
     // A number of a block device's queue, which a partition shares with its whole device; 0 where there is none.
     private static ulong QueueAttribute((uint Major, uint Minor) device, string attribute)
     {
-        foreach (var queue in (ReadOnlySpan<string>)["queue", "../queue"])
+        // The link is followed first: ".." is the folder above the device's own, not above the link's.
+        var link = $"/sys/dev/block/{device.Major}:{device.Minor}";
+        if (!Directory.Exists(link) || Directory.ResolveLinkTarget(link, returnFinalTarget: true)?.FullName is not { } folder) return 0;
+        foreach (var owner in (ReadOnlySpan<string>)[folder, System.IO.Path.GetDirectoryName(folder)!])
         {
-            var path = $"/sys/dev/block/{device.Major}:{device.Minor}/{queue}/{attribute}";
+            var path = $"{owner}/queue/{attribute}";
             if (File.Exists(path) && ulong.TryParse(File.ReadAllText(path).Trim(), out var value)) return value;
         }
 

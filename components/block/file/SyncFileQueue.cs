@@ -94,10 +94,13 @@ internal sealed unsafe partial class SyncFileQueue : IoQueue
             IoOperation.WriteZeroes => WriteZeroes(descriptor, offset, length),
             _ => Sync(),
         };
-        descriptor->Status = IoStatus.Success;
+        var isDurable = descriptor->Operation == IoOperation.Flush || (descriptor->Flags & IoFlags.ForceUnitAccess) != 0;
+        descriptor->Status = isDurable ? _device.Durability : IoStatus.Success;
         if (error == 0) return;
         descriptor->Status = _rules.Status(descriptor, error);
         _device.CountFailure(descriptor->Operation, descriptor->Status);
+        var isLoss = descriptor->Operation == IoOperation.Flush || descriptor->Status is IoStatus.MediaError or IoStatus.DeviceFailed;
+        if (isDurable && isLoss && !descriptor->Status.IsRetryable()) _device.CountLoss(descriptor->Status);
     }
 
     private int Transfer(IoDescriptor* descriptor, ulong offset, ulong length)

@@ -135,7 +135,7 @@ internal sealed unsafe partial class UringFileQueue
     {
         if (slot->Step == Step.Transfer && result >= 0 && slot->Done + (uint)result == slot->Length)
         {
-            slot->Descriptor->Status = IoStatus.Success;
+            slot->Descriptor->Status = (slot->Descriptor->Flags & IoFlags.ForceUnitAccess) == 0 ? IoStatus.Success : _device.Durability;
             return true;
         }
 
@@ -151,7 +151,7 @@ internal sealed unsafe partial class UringFileQueue
                 if (done < slot->Length) return Continue(slot);
                 break;
             case Step.Sync:
-                slot->Descriptor->Status = IoStatus.Success;
+                slot->Descriptor->Status = _device.Durability;
                 return true;
         }
 
@@ -162,7 +162,7 @@ internal sealed unsafe partial class UringFileQueue
             return Continue(slot);
         }
 
-        slot->Descriptor->Status = IoStatus.Success;
+        slot->Descriptor->Status = (slot->Descriptor->Flags & IoFlags.ForceUnitAccess) == 0 ? IoStatus.Success : _device.Durability;
         return true;
     }
 
@@ -201,8 +201,16 @@ internal sealed unsafe partial class UringFileQueue
 
         var cancelled = error is Errno.ECANCELED or Errno.EINTR && (slot->CancelAsked != 0 || slot->TimedOut != 0 || IsAbandoned);
         descriptor->Status = cancelled ? StatusOfCancelled(slot) : _rules.Status(descriptor, error);
-        if (descriptor->Status != IoStatus.Success && !cancelled) _device.CountFailure(descriptor->Operation, descriptor->Status);
+        if (descriptor->Status == IoStatus.Success || cancelled) return true;
+        _device.CountFailure(descriptor->Operation, descriptor->Status);
+        if (slot->Step == Step.Sync || (descriptor->Flags & IoFlags.ForceUnitAccess) != 0) NoteLoss(descriptor->Status, slot->Step == Step.Sync);
         return true;
+    }
+
+    // A write that found no room was refused, and is its submitter's to deal with; a sync that found none lost what was written before.
+    private void NoteLoss(IoStatus status, bool isSync)
+    {
+        if (!status.IsRetryable() && (isSync || status is IoStatus.MediaError or IoStatus.DeviceFailed)) _device.CountLoss(status);
     }
 
     private IoStatus StatusOfCancelled(Slot* slot) =>
