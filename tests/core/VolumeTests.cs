@@ -225,6 +225,46 @@ public sealed class VolumeTests
         Assert.Throws<InvalidOperationException>(() => fixture.Reactor.Invoke(() => fixture.Volume.Flush()));
     }
 
+    [Fact]
+    public async Task A_result_that_is_asked_for_before_the_end_leaves_the_call_in_flight()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        fixture.Device.Data[..512].Fill(1);
+        fixture.Device.Data.Slice(4096, 512).Fill(2);
+        using var gate = new Gate(fixture.Device);
+        fixture.Device.IsOpen = false;
+        byte[] first = new byte[512], second = new byte[512];
+        var early = fixture.Volume.ReadAsync(0, first);
+        Assert.Throws<InvalidOperationException>(() => early.GetAwaiter().GetResult()); // As one does who would wait for it.
+        await VolumeFixture.Until(() => fixture.Device.Held == 1);
+        var other = fixture.Volume.ReadAsync(4096, second).AsTask();
+        await VolumeFixture.Until(() => fixture.Device.Held == 2);
+        fixture.Device.IsOpen = true;
+        await Task.WhenAll(early.AsTask(), other).WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.Equal((1, 2), (first[0], second[0]));
+    }
+
+    [Fact]
+    public async Task A_result_that_is_asked_for_twice_leaves_the_calls_of_others_alone()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        fixture.Device.Data.Slice(4096, 512).Fill(2);
+        fixture.Device.Data.Slice(8192, 512).Fill(3);
+        var twice = fixture.Volume.ReadAsync(0, new byte[512]);
+        await twice;
+        using var gate = new Gate(fixture.Device);
+        fixture.Device.IsOpen = false;
+        byte[] second = new byte[512], third = new byte[512];
+        var other = fixture.Volume.ReadAsync(4096, second).AsTask(); // By the same object, out of the pool.
+        await VolumeFixture.Until(() => fixture.Device.Held == 1);
+        Assert.Throws<InvalidOperationException>(() => twice.GetAwaiter().GetResult());
+        var another = fixture.Volume.ReadAsync(8192, third).AsTask();
+        await VolumeFixture.Until(() => fixture.Device.Held == 2);
+        fixture.Device.IsOpen = true;
+        await Task.WhenAll(other, another).WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.Equal((2, 3), (second[0], third[0]));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

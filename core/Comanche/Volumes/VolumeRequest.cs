@@ -131,9 +131,10 @@ internal sealed unsafe class VolumeRequest(Volume volume, VolumeWorker worker) :
 
     void IThreadPoolWorkItem.Execute() => Finish();
 
-    /// <summary>Throws what came of it, and gives the request back.</summary>
+    /// <summary>Throws what came of it, and gives the request back. Asked too early, or with the token of an earlier call, it throws and the request stays where it is.</summary>
     public void GetResult(short token)
     {
+        if (_core.GetStatus(token) == ValueTaskSourceStatus.Pending) throw new InvalidOperationException("the result of a call was asked for before its end");
         try
         {
             _core.GetResult(token);
