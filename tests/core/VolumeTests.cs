@@ -266,6 +266,17 @@ public sealed class VolumeTests
     }
 
     [Theory]
+    [InlineData(1u, 128 * 1024)] // A device that moves one block of 512 bytes at a time and wants buffers on 4096.
+    [InlineData(64u, 512)]       // Small bounce buffers.
+    public async Task Bounce_buffers_are_aligned_whatever_their_length(uint maxTransfer, int bounceBytes)
+    {
+        await using var fixture = await VolumeFixture.OpenAsync(
+            new VolumeOptions { BounceBytes = bounceBytes }, host => new VolumeTestDevice(host, 2048) { Alignment = 4096, MaxTransferBlocks = maxTransfer });
+        await fixture.Volume.WriteAsync(0, Enumerable.Repeat((byte)5, 4096).ToArray());
+        Assert.False(fixture.Device.Data[..4096].ContainsAnyExcept((byte)5));
+    }
+
+    [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public async Task Continuations_run_on_the_reactor_only_when_asked(bool inline)

@@ -38,6 +38,7 @@ internal sealed unsafe class VolumeWorker : IPoller
     private readonly byte* _bounces;
     private readonly uint _bounceRegion;
     private readonly uint _bounceBytes;
+    private readonly nuint _bounceStride; // From one bounce buffer to the next: each is aligned as the device asks.
     private readonly ulong* _copiedCounter;
     private readonly bool _inline;
     private int _activeCount;
@@ -58,7 +59,8 @@ internal sealed unsafe class VolumeWorker : IPoller
         _copiedCounter = options.Host is { } host ? host.AddCounter("volume.copied", "By", "Bytes copied between callers' memory and DMA memory") : null;
         var blocks = Math.Clamp(((uint)options.BounceBytes + info.BlockSize - 1) / info.BlockSize, 1, info.MaxTransferBlocks);
         _bounceBytes = blocks * info.BlockSize;
-        _bounceBuffer = device.AllocateIoBuffer((nuint)options.BounceBuffers * _bounceBytes, Math.Max(info.BufferAlignment, 4096), -1);
+        _bounceStride = (_bounceBytes + (nuint)info.BufferAlignment - 1) / info.BufferAlignment * info.BufferAlignment;
+        _bounceBuffer = device.AllocateIoBuffer((nuint)options.BounceBuffers * _bounceStride, Math.Max(info.BufferAlignment, 4096), -1);
         IoBufferInfo memory;
         device.GetBufferInfo(_bounceBuffer, &memory);
         _bounces = (byte*)memory.Address;
@@ -355,7 +357,7 @@ internal sealed unsafe class VolumeWorker : IPoller
         if (_copiedCounter is not null) *_copiedCounter += bytes;
     }
 
-    private byte* BounceAt(int index) => _bounces + (nuint)index * _bounceBytes;
+    private byte* BounceAt(int index) => _bounces + (nuint)index * _bounceStride;
 
     private struct Piece
     {
