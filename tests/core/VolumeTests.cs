@@ -276,6 +276,18 @@ public sealed class VolumeTests
         Assert.False(fixture.Device.Data[..4096].ContainsAnyExcept((byte)5));
     }
 
+    [Fact]
+    public async Task Opening_on_a_reactor_that_ended_leaves_no_count_of_the_device_behind()
+    {
+        var device = new VolumeTestDevice(new Comanche.Testing.TestHost("disk"), 64);
+        device.Start();
+        var reactor = new Reactor(new ReactorOptions());
+        reactor.Dispose();
+        await Assert.ThrowsAsync<ComancheException>(() => Volume.OpenAsync(device, reactor));
+        device.Stop();
+        Assert.Equal(0u, device.Release());
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

@@ -79,20 +79,16 @@ public sealed class Volume : IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfNotEqual(options is { BounceBuffers: > 0, BounceBytes: > 0 }, true, nameof(options));
         var volume = new Volume(device, reactor, options);
         var opened = new TaskCompletionSource<Volume>(TaskCreationOptions.RunContinuationsAsynchronously);
-        reactor.Post(() =>
+        try
         {
-            try
-            {
-                volume._worker = new VolumeWorker(volume, device, reactor, volume._info, options);
-                reactor.Add(volume._worker);
-                opened.SetResult(volume);
-            }
-            catch (Exception e)
-            {
-                device.Release();
-                opened.SetException(e);
-            }
-        });
+            reactor.Post(() => volume.Open(opened));
+        }
+        catch
+        {
+            device.Release();
+            throw;
+        }
+
         return opened.Task;
     }
 
@@ -209,6 +205,21 @@ public sealed class Volume : IAsyncDisposable
         lock (_lock)
             if (_pooled < _pool.Length)
                 _pool[_pooled++] = request;
+    }
+
+    private void Open(TaskCompletionSource<Volume> opened)
+    {
+        try
+        {
+            _worker = new VolumeWorker(this, _device, _reactor, _info, _options);
+            _reactor.Add(_worker);
+            opened.SetResult(this);
+        }
+        catch (Exception e)
+        {
+            _device.Release();
+            opened.SetException(e);
+        }
     }
 
     private ValueTask RunAsync(IoOperation operation, IoFlags flags, long offset, long length, Memory<byte> memory, CancellationToken token)
