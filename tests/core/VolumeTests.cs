@@ -178,6 +178,26 @@ public sealed class VolumeTests
         await fixture.Volume.WriteAsync(3, new byte[1]);
     }
 
+    [Theory]
+    [InlineData(1, 32)] // Waits for a descriptor.
+    [InlineData(8, 1)]  // Waits for a bounce buffer.
+    public async Task A_call_that_waits_for_a_descriptor_or_a_buffer_can_be_cancelled(int depth, int buffers)
+    {
+        await using var fixture = await VolumeFixture.OpenAsync(new VolumeOptions { Depth = depth, BounceBuffers = buffers });
+        fixture.Device.IsOpen = false;
+        using var source = new CancellationTokenSource();
+        var first = fixture.Volume.ReadAsync(0, new byte[512]).AsTask();
+        await VolumeFixture.Until(() => fixture.Device.Held == 1);
+        var second = fixture.Volume.ReadAsync(512, new byte[512]).AsTask();
+        var third = fixture.Volume.ReadAsync(1024, new byte[512], source.Token).AsTask(); // Stands behind it in the line.
+        fixture.Reactor.Invoke(() => { });
+        source.Cancel();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => third.WaitAsync(TimeSpan.FromSeconds(5)));
+        Assert.False(first.IsCompleted || second.IsCompleted);
+        fixture.Device.IsOpen = true;
+        await Task.WhenAll(first, second);
+    }
+
     [Fact]
     public async Task More_calls_than_are_allowed_wait_their_turn_and_all_are_done()
     {

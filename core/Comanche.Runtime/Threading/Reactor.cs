@@ -45,7 +45,7 @@ public readonly record struct ReactorLoad(ulong BusyNs, ulong IdleNs, ulong Slee
 /// <para>No wake-up is lost: the reactor sets <c>Sleeping</c>, then a full barrier, then looks at the work once more and sleeps only if there is none; a waker makes its
 /// work visible, then a full barrier, then looks at the state. Of the two looks at least one sees the other side's store (Dekker's argument). So waking
 /// a reactor that is awake is a barrier and a load; one that sleeps gets one write to its eventfd.</para>
-/// <para>A poller that throws is logged and taken away; the reactor goes on.</para>
+/// <para>A poller that throws is logged, taken away and told so; the reactor goes on.</para>
 /// </remarks>
 public sealed unsafe class Reactor : IReactor, IDisposable
 {
@@ -316,6 +316,14 @@ public sealed unsafe class Reactor : IReactor, IDisposable
         if (!ReferenceEquals(_pollers[index], poller)) return; // It had removed itself.
         _pollers[index] = null;
         _gaps = true;
+        try
+        {
+            poller.Failed(exception);
+        }
+        catch (Exception e)
+        {
+            _log.Write(LogLevel.Error, Name, $"{poller.GetType().Name} failed to end its work: {e}");
+        }
     }
 
     private void CloseGaps()

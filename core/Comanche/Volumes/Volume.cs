@@ -17,7 +17,8 @@ namespace Comanche;
 /// steady state. As with every pooled <see cref="ValueTask"/>, the result is awaited once.</para>
 /// <para><b>Cancellation</b> is a request: the task ends when the device has given the caller's memory back, with <see cref="OperationCanceledException"/> where
 /// something was left undone. What a cancelled change had done by then is undefined.</para>
-/// <para><b>Errors</b> of the device are <see cref="ComancheIoException"/> with their <see cref="IoStatus"/>.</para>
+/// <para><b>Errors</b> of the device are <see cref="ComancheIoException"/> with their <see cref="IoStatus"/>. Where its queue breaks the contract and throws, all calls, also later ones,
+/// fail with <see cref="IoStatus.DeviceFailed"/> and that as their cause.</para>
 /// </remarks>
 public sealed class Volume : IAsyncDisposable
 {
