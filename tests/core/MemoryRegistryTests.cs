@@ -306,6 +306,23 @@ public sealed unsafe class MemoryRegistryTests
     }
 
     [Fact]
+    public void A_large_buffer_that_is_freed_after_the_registry_takes_nothing_from_others()
+    {
+        const int Length = 64 << 20; // A pool of its own, whose addresses and descriptor are given to whoever comes next.
+        var memory = Make();
+        var late = memory.AllocateIoBuffer(Length, 0, -1);
+        memory.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => Info(memory, late));
+        Assert.Throws<ObjectDisposedException>(() => memory.ReallocateIoBuffer(late, 4096, 0));
+        using var other = Make();
+        var mine = Info(other, other.AllocateIoBuffer(Length, 0, -1));
+        memory.FreeIoBuffer(late);
+        Assert.Throws<ComancheException>(() => memory.FreeIoBuffer(late));
+        Assert.StartsWith("/memfd:comanche", File.ResolveLinkTarget($"/proc/self/fd/{mine.SharedDescriptor}", false)?.FullName, StringComparison.Ordinal);
+        Assert.Contains(File.ReadLines("/proc/self/maps"), l => l.StartsWith($"{(nint)mine.Address:x}-", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void A_preferred_node_is_taken_where_it_exists()
     {
         using var memory = Make();

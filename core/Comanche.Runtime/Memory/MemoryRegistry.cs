@@ -132,6 +132,7 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
     {
         lock (_lock)
         {
+            ObjectDisposedException.ThrowIf(_disposed, this);
             ref var entry = ref Find(buffer, EntryKind.Allocated);
             alignment = CheckAlignment(size, alignment);
             var old = entry.Pool!;
@@ -162,7 +163,7 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
         {
             ref var entry = ref Find(buffer, EntryKind.Allocated);
             var pool = entry.Pool!;
-            Give(pool, (ulong)(entry.Address - pool.Address), entry.Taken);
+            if (!_disposed) Give(pool, (ulong)(entry.Address - pool.Address), entry.Taken); // Else the pool is gone, and its addresses are somebody else's.
             FreeEntry(buffer);
         }
     }
@@ -223,6 +224,7 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
         lock (_lock)
         {
             ref var entry = ref Find(buffer, EntryKind.Free);
+            ObjectDisposedException.ThrowIf(_disposed && entry.Pool is not null, this);
             *info = entry.Pool is { } pool
                 ? new IoBufferInfo
                 {
@@ -281,7 +283,7 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
     /// <inheritdoc/>
     public ulong* GetGeneration() => _generation;
 
-    /// <summary>Gives every pool back; buffers that are still out there become invalid.</summary>
+    /// <summary>Gives every pool back; buffers that are still out there become invalid, and may still be freed.</summary>
     public void Dispose()
     {
         lock (_lock)
@@ -289,14 +291,7 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
             if (_disposed) return;
             _disposed = true;
             if (_buffers != 0) _log.Write(LogLevel.Warning, "memory", $"{_buffers} buffers were not freed");
-            foreach (var pool in _pools)
-            {
-                _regions.Remove(pool.Region);
-                pool.Unmap();
-            }
-
-            _pools.Clear();
-            Changed();
+            while (_pools.Count != 0) RemovePool(_pools[^1]);
         }
     }
 
