@@ -97,7 +97,10 @@ public unsafe partial interface IZerocopyMemory : IBase
     /// </summary>
     void ReallocateIoBuffer(IoBuffer buffer, nuint size, uint alignment);
 
-    /// <summary>Frees a buffer that was allocated here. No I/O may be using it.</summary>
+    /// <summary>
+    /// Frees a buffer that was allocated here. No I/O may be using it, so nothing reaches it afterwards. Where its memory goes with it, an address mapping for devices is
+    /// gone on return; a queue that keeps a table of regions (as io_uring) gives up its pin at its next Submit or Poll.
+    /// </summary>
     void FreeIoBuffer(IoBuffer buffer);
 
     /// <summary>
@@ -107,7 +110,10 @@ public unsafe partial interface IZerocopyMemory : IBase
     /// <param name="length">Bytes, a multiple of the page size.</param>
     IoBuffer RegisterMemory(void* address, nuint length);
 
-    /// <summary>Takes registered memory back. No I/O may be using it. Returns when no device can reach it any more.</summary>
+    /// <summary>
+    /// Takes registered memory back. No I/O may be using it, so nothing reaches it afterwards. An address mapping for devices is gone on return; a queue that keeps a
+    /// table of regions (as io_uring) gives up its pin at its next Submit or Poll.
+    /// </summary>
     void UnregisterMemory(IoBuffer buffer);
 
     /// <summary>Says where a buffer lies.</summary>
