@@ -198,7 +198,7 @@ public sealed class RunningStack : IDisposable
             var component = _devices[i].Component;
             uint left = 1;
             Try(_devices[i], failures, () => left = component.Release());
-            if (left == 0) NativeObject.FinalRelease(component is Edge edge ? edge.Device : component);
+            if (left == 0) NativeObject.FinalRelease(component);
         }
 
         _devices.Clear();

@@ -7,8 +7,9 @@ namespace Comanche.Runtime;
 /// the queues that are opened through it.
 /// </summary>
 /// <remarks>
-/// An edge has a count of its own, born as one; it retains its device and releases it when that count ends. Start and stop pass through, so a device may be
-/// started by either. Every other interface of the device is reached by <see cref="Query"/>, unwatched.
+/// <para>What it is made of is a component; the device is that, or the part of it that answers for <see cref="IBlockDevice"/> (aggregation). I/O goes to the device; count,
+/// bindings, start and stop are those of the component as a whole. Every other interface of it is reached by <see cref="Query"/>, unwatched.</para>
+/// <para>An edge has a count of its own, born as one; it retains its component and releases it when that count ends.</para>
 /// </remarks>
 [GeneratedComClass]
 public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
@@ -17,20 +18,22 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
     private const int MostReported = 20;
 
     private readonly ComancheProcess _process;
+    private readonly IBase _component;
     private readonly IBlockDevice _device;
     private readonly EdgeOptions _options;
     private int _count = 1;
     private int _openQueues;
     private int _violations;
 
-    internal Edge(ComancheProcess process, string name, IBlockDevice device, EdgeOptions options)
+    internal Edge(ComancheProcess process, string name, IBase component, EdgeOptions options)
     {
         _process = process;
-        _device = device;
+        _component = component;
+        _device = component.Query<IBlockDevice>() ?? throw new ComancheException($"{name}: an edge was asked for, but it is no block device");
         _options = options;
         Name = name;
         Statistics = process.Statistics.GetDevice(name);
-        device.Retain();
+        component.Retain();
     }
 
     /// <summary>The device's name.</summary>
@@ -49,7 +52,7 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
     public int OpenQueues => Volatile.Read(ref _openQueues);
 
     /// <inheritdoc/>
-    public IBase? Query(in Guid interfaceId) => ComponentModel.Implements(this, interfaceId) ? this : _device.Query(interfaceId);
+    public IBase? Query(in Guid interfaceId) => ComponentModel.Implements(this, interfaceId) ? this : _component.Query(interfaceId);
 
     /// <inheritdoc/>
     public uint Retain() => (uint)Interlocked.Increment(ref _count);
@@ -59,28 +62,28 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
     {
         var left = Interlocked.Decrement(ref _count);
         if (left < 0) throw new ComancheException($"{Name}: released more often than retained");
-        if (left == 0) _device.Release();
+        if (left == 0 && _component.Release() == 0) NativeObject.FinalRelease(_component);
         return (uint)left;
     }
 
     /// <inheritdoc/>
-    public void Bind(IBase component, string role) => _device.Bind(component, role);
+    public void Bind(IBase component, string role) => _component.Bind(component, role);
 
     /// <inheritdoc/>
-    public void Unbind() => _device.Unbind();
+    public void Unbind() => _component.Unbind();
 
     /// <inheritdoc/>
-    public void Start() => _device.Start();
+    public void Start() => _component.Start();
 
     /// <inheritdoc/>
     public void Stop()
     {
         if (OpenQueues != 0) throw new ComancheException($"{Name}: stopped with {OpenQueues} open queues");
-        _device.Stop();
+        _component.Stop();
     }
 
     /// <inheritdoc/>
-    public uint GetVersion() => _device.GetVersion();
+    public uint GetVersion() => _component.GetVersion();
 
     /// <inheritdoc/>
     public void GetVolumeInfo(VolumeInfo* info)

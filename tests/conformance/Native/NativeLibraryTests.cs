@@ -1,5 +1,7 @@
 using System.Runtime.InteropServices;
 using Comanche.Block;
+using Comanche.Runtime;
+using Comanche.Runtime.Composition;
 using Comanche.Runtime.Loading;
 using Comanche.Testing;
 
@@ -129,6 +131,30 @@ public sealed unsafe class NativeLibraryTests
         {
             if (System.Runtime.GCSettings.LatencyMode == System.Runtime.GCLatencyMode.NoGCRegion) GC.EndNoGCRegion();
         }
+    }
+
+    [Fact]
+    public void A_native_component_that_answers_for_a_part_is_held_and_closed_as_a_whole()
+    {
+        using var bench = new Workbench();
+        using var process = new ComancheProcess();
+        using var stack = new StackProcess(process);
+        using var library = NativeComponentLibrary.Open(NativeBuild.Whole());
+        var live = (delegate* unmanaged<int>)NativeLibrary.GetExport(NativeLibrary.Load(NativeBuild.Whole()), "whole_live");
+        var before = live();
+        var below = bench.AddMemory();
+        var component = library.Create(new Guid("5d0e7c1a-93b4-4d5e-8f60-7a8b9c0d1e2f"), bench.Host("whole"), "{}");
+        component.Bind(below, "");
+        Assert.False(component is IBlockDevice);
+        var edge = stack.Wrap("whole", component, HostFlags.None, isEntry: true);
+        edge.Start();
+        Assert.Equal(before + 2, live());
+        using (var io = new SyncIo(edge.Query<IBlockDevice>()!, bench.Host("t"), "whole")) io.Write(0, new byte[512]);
+        edge.Stop();
+        Assert.Equal(0u, edge.Release());
+        Assert.Equal(before, live());
+        Assert.Equal(2u, below.Retain()); // The bench's and this one.
+        below.Release();
     }
 
     [Fact]
