@@ -9,7 +9,8 @@ namespace Comanche.Runtime;
 /// <remarks>
 /// <para>What it is made of is a component; the device is that, or the part of it that answers for <see cref="IBlockDevice"/> (aggregation). I/O goes to the device; count,
 /// bindings, start and stop are those of the component as a whole. Every other interface of it is reached by <see cref="Query"/>, unwatched.</para>
-/// <para>An edge has a count of its own, born as one; it retains its component and releases it when that count ends.</para>
+/// <para>An edge has a count of its own, born as one; it retains its component and releases it when that count ends. Under an open queue, or where the component
+/// can't be closed, it does not end.</para>
 /// </remarks>
 [GeneratedComClass]
 public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
@@ -21,7 +22,7 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
     private readonly IBase _component;
     private readonly IBlockDevice _device;
     private readonly EdgeOptions _options;
-    private int _count = 1;
+    private ComponentCount _count = new();
     private int _openQueues;
     private int _violations;
 
@@ -55,15 +56,14 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
     public IBase? Query(in Guid interfaceId) => ComponentModel.Implements(this, interfaceId) ? this : _component.Query(interfaceId);
 
     /// <inheritdoc/>
-    public uint Retain() => (uint)Interlocked.Increment(ref _count);
+    public uint Retain() => _count.Retain(Name);
 
     /// <inheritdoc/>
     public uint Release()
     {
-        var left = Interlocked.Decrement(ref _count);
-        if (left < 0) throw new ComancheException($"{Name}: released more often than retained");
-        if (left == 0 && _component.Release() == 0) NativeObject.FinalRelease(_component);
-        return (uint)left;
+        var left = _count.Release(Name);
+        if (left == 0) ReleaseComponent();
+        return left;
     }
 
     /// <inheritdoc/>
@@ -143,6 +143,20 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
 
     /// <inheritdoc/>
     public ulong* GetGeneration() => _device.GetGeneration();
+
+    private void ReleaseComponent()
+    {
+        try
+        {
+            if (OpenQueues != 0) throw new ComancheException($"{Name}: released with {OpenQueues} open queues; it is not closed, and keeps what it holds");
+            if (_component.Release() == 0) NativeObject.FinalRelease(_component);
+        }
+        catch
+        {
+            _count.Restore();
+            throw;
+        }
+    }
 
     private void Report(string violation)
     {

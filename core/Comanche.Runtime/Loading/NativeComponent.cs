@@ -33,8 +33,10 @@ internal partial class NativeComponent(string name, IBase native, NativeHost? ho
 
     public uint Release()
     {
+        Failure.Take();
         var left = native.Release();
         if (left == 0) LetGo();
+        else if (Failure.Take() is { } text) throw new ComancheException($"{Name}: {text}; it is not closed, and keeps what it holds");
         return left;
     }
 
