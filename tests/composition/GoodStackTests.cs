@@ -224,8 +224,6 @@ public sealed class GoodStackTests
         public IHost CreateHost(string name, HostFlags flags, string? reactor) => new TestHost(name) { Memory = _memory, Flags = flags };
 
         public IBase Wrap(string name, IBase component, HostFlags flags, bool isEntry) => component;
-
-        public string? TakeFailure() => null;
     }
 
     private sealed class Fake(string id, Guid uuid, string source) : ComponentKind

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace Comanche.Runtime.Composition;
 
 /// <summary>A device or an export that lives.</summary>
@@ -230,12 +228,11 @@ public sealed class RunningStack : IDisposable
     {
         try
         {
-            action();
+            Failure.Guard(device.Name, action);
         }
-        catch (Exception e) when (e is not OutOfMemoryException)
+        catch (ComancheException e)
         {
-            var text = e is ComancheException ? e.Message : _process.TakeFailure() ?? (e is COMException ? $"failed with HRESULT 0x{e.HResult:X8}" : e.Message);
-            var named = text.StartsWith($"{device.Name}: ", StringComparison.Ordinal) ? text : $"{device.Name}: {text}";
+            var named = e.Message.StartsWith($"{device.Name}: ", StringComparison.Ordinal) ? e.Message : $"{device.Name}: {e.Message}";
             throw new ComancheException($"{device.Definition.At}: error: {named}", e);
         }
     }

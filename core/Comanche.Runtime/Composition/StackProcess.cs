@@ -50,9 +50,6 @@ public sealed class StackProcess(ComancheProcess process) : IStackProcess, IDisp
         return edge;
     }
 
-    /// <inheritdoc/>
-    public string? TakeFailure() => Failure.Take();
-
     /// <summary>Ends the stack's reactors. Every component is closed by then.</summary>
     public void Dispose()
     {

@@ -16,7 +16,7 @@ namespace Comanche;
 /// <para><b>Errors.</b> Mistakes in set-up throw <see cref="ComancheException"/>; across a language border that is an HRESULT,
 /// and the text travels by <see cref="IHost.Fail"/>.</para>
 /// </remarks>
-[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8)]
+[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8, ExceptionToUnmanagedMarshaller = typeof(FailureMarshaller))]
 [Guid("c0a4c4e0-0001-4b1e-9a51-6d6f6e746501")]
 public partial interface IBase
 {

@@ -81,7 +81,7 @@ public unsafe struct MemoryRegion
 /// A buffer that one device gave can be used with every other, since the process has one registry.
 /// </summary>
 /// <remarks>Any thread may call these methods; they lock and are not for the data path. Mistakes throw <see cref="ComancheException"/>.</remarks>
-[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8)]
+[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8, ExceptionToUnmanagedMarshaller = typeof(FailureMarshaller))]
 [Guid("c0a4c4e0-0010-4b1e-9a51-6d6f6e746501")]
 public unsafe partial interface IZerocopyMemory : IBase
 {

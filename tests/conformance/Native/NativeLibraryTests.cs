@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Runtime.InteropServices.Marshalling;
 using Comanche.Block;
 using Comanche.Runtime;
 using Comanche.Runtime.Composition;
@@ -8,7 +9,7 @@ using Comanche.Testing;
 namespace Comanche.Conformance.Tests.Native;
 
 /// <summary>Libraries of components in native code: what they say, how they fail, when they go.</summary>
-public sealed unsafe class NativeLibraryTests
+public sealed unsafe partial class NativeLibraryTests
 {
     private static readonly Guid ProbeId = new("b8a5f1d0-3f0e-4e52-9a1c-0a1b2c3d4e5f");
 
@@ -68,6 +69,28 @@ public sealed unsafe class NativeLibraryTests
         Assert.Equal("probe: the disk is upside down", Fails(() => Probe(bench, "start")));
         Assert.Equal("probe: an exception of the standard library", Fails(() => Probe(bench, "standard")));
         Assert.StartsWith("probe: ", Fails(() => Probe(bench, "number")), StringComparison.Ordinal);
+    }
+
+    [GeneratedComClass]
+    private sealed partial class Crowded(IHost host) : BlockDevice(host)
+    {
+        protected override VolumeInfo DescribeVolume() => new()
+        {
+            BlockSize = 512, BlockCount = 8, MaxTransferBlocks = 8, BufferAlignment = 1, MaxSegments = 1, AtomicWriteBlocks = 1, DiscardGranularityBlocks = 1,
+        };
+
+        protected override IIoQueue CreateQueue(QueueOptions options) => throw new ComancheException($"{Name}: no queue is left");
+    }
+
+    [Fact]
+    public void The_words_of_a_device_in_CSharp_reach_people_through_filters_in_Cpp()
+    {
+        using var bench = new Workbench();
+        var disk = bench.Add(new Crowded(bench.Host("disk")));
+        var lower = bench.Add(XorRecipe.Make()(bench.Host("lower")), ("", disk));
+        var upper = (IBlockDevice)bench.Add(XorRecipe.Make()(bench.Host("upper")), ("", lower));
+        const string Words = "opening a queue of the device below failed (0x80131500)";
+        Assert.Equal($"upper: {Words}: lower: {Words}: disk: no queue is left", Fails(() => Open(upper, new QueueOptions { Depth = 1 })));
     }
 
     [Fact]
