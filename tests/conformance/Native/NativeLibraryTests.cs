@@ -128,6 +128,64 @@ public sealed unsafe partial class NativeLibraryTests
         device.Release();
     }
 
+    [Theory]
+    [InlineData("BlockSize", "0")]
+    [InlineData("BlockSize", "256")]
+    [InlineData("BlockSize", "1000")]
+    [InlineData("BlockSize", "131072")]
+    [InlineData("BlockCount", "18014398509481984")] // 2^54 blocks of 512 are 2^63 bytes.
+    [InlineData("BlockCount", "18446744073709551615")]
+    [InlineData("BufferAlignment", "0")]
+    [InlineData("BufferAlignment", "3")]
+    [InlineData("MaxTransferBlocks", "0")]
+    [InlineData("MaxSegments", "0")]
+    [InlineData("AtomicWriteBlocks", "0")]
+    [InlineData("DiscardGranularityBlocks", "0")]
+    [InlineData("MaxRangeBlocks", "0")]
+    [InlineData("CompareAndWriteBlocks", "0")]
+    public void A_geometry_that_can_not_be_is_refused_with_field_and_value(string field, string value)
+    {
+        using var bench = new Workbench();
+        var device = Probe(bench, $"{field}={value}");
+        Assert.StartsWith($"probe: says that its {field} is {value}; ", Fails(() => Describe(device)), StringComparison.Ordinal);
+        using var process = new ComancheProcess();
+        var edge = process.CreateEdge("top", device, new EdgeOptions { Entry = true });
+        Assert.Contains(field, Fails(() => Open(edge, new QueueOptions { Depth = 1 })), StringComparison.Ordinal);
+        edge.Release();
+        device.Stop();
+        device.Release();
+    }
+
+    [Fact]
+    public void The_largest_volume_that_can_be_is_taken()
+    {
+        using var bench = new Workbench();
+        var device = Probe(bench, "BlockCount=18014398509481983");
+        Assert.Equal((1UL << 63) - 512, Describe(device).ByteLength);
+        device.Stop();
+        device.Release();
+    }
+
+    [Theory]
+    [InlineData("errno", 0, 0, "Submit of its queue answered -22 where 0 to 2 make sense")]
+    [InlineData("many", 2, 3, "Submit of its queue answered 1000 where 0 to 2 make sense")]
+    public void Counts_that_can_not_be_stay_below_and_are_reported_once(string lie, int taken, int given, string report)
+    {
+        using var bench = new Workbench();
+        var host = new TestHost("probe") { Memory = bench.Memory };
+        using var library = NativeComponentLibrary.Open(NativeBuild.Probe());
+        var device = (IBlockDevice)library.Create(ProbeId, host, $$"""{"fail":"{{lie}}"}""");
+        Workbench.Start(device, [("", bench.AddMemory())]);
+        var options = new QueueOptions { Depth = 4 };
+        var queue = device.OpenQueue(&options);
+        var descriptors = stackalloc IoDescriptor*[3];
+        for (var i = 0; i < 2; i++) Assert.Equal((taken, given), (queue.Submit(descriptors, 2), queue.Poll(descriptors, 3)));
+        queue.Close();
+        device.Stop();
+        device.Release();
+        Assert.Contains(report, Assert.Single(host.Lines, l => l.Level == LogLevel.Error).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Native_objects_go_when_they_are_closed_and_not_when_the_collector_comes_by()
     {
@@ -255,6 +313,13 @@ public sealed unsafe partial class NativeLibraryTests
     }
 
     private static void Open(IBlockDevice device, QueueOptions options) => device.OpenQueue(&options);
+
+    private static VolumeInfo Describe(IBlockDevice device)
+    {
+        VolumeInfo volume;
+        device.GetVolumeInfo(&volume);
+        return volume;
+    }
 
     private static string Fails(Action action) => Assert.Throws<ComancheException>(action).Message;
 }
