@@ -199,14 +199,15 @@ public:
         if (is_or_derives<IBlockDevice>(interface_id)) *result = this, AddRef();
         return COMANCHE_OK;
     }
-    uint32_t retain() noexcept override { return ++count_; }
+    uint32_t retain() noexcept override {
+        for (uint32_t count = count_; count != 0;)
+            if (count_.compare_exchange_weak(count, count + 1)) return count + 1;
+        return 0; // It is closed, and stays so.
+    }
     uint32_t release() noexcept override {
-        uint32_t left = --count_;
-        if (left == 0) {
-            stop();
-            drop_binding();
-        }
-        return left;
+        for (uint32_t count = count_; count != 0;)
+            if (count_.compare_exchange_weak(count, count - 1)) return count == 1 ? close() : count - 1;
+        return 0;
     }
     int32_t bind(IBase* component, const char* role) noexcept override {
         return guard([&] {
@@ -298,6 +299,12 @@ private:
     template <class F>
     int32_t guard(F&& code) noexcept {
         return barrier(host_.get(), std::forward<F>(code));
+    }
+    // What can't be stopped is still used, by an open queue for example: it stays open, with its count. The host has the text.
+    uint32_t close() noexcept {
+        if (stop() < 0) return count_ = 1;
+        drop_binding();
+        return 0;
     }
     void drop_binding() noexcept {
         below_ = {};

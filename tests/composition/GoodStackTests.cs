@@ -85,6 +85,30 @@ public sealed class GoodStackTests
     }
 
     [Fact]
+    public void A_device_that_does_not_stop_stays_open_with_all_that_it_stands_on()
+    {
+        var running = Start(Tower);
+        Diary.Stuck = ("left", int.MaxValue);
+        Diary.Lines.Clear();
+        var failure = Assert.Throws<ComancheException>(running.Stop);
+        Diary.Stuck = default;
+        Assert.Equal("s.yaml:4:3: error: left: is stuck", failure.Message);
+        Assert.Equal(["stop out", "flush", "stop top", "stop right", "stop disk1"], Diary.Lines.Where(l => !l.StartsWith("close", StringComparison.Ordinal)));
+        Assert.Equal(["close disk1", "close out", "close right", "close top"], Diary.Lines.Where(l => l.StartsWith("close", StringComparison.Ordinal)).Order());
+    }
+
+    [Fact]
+    public void A_device_that_stops_at_the_second_attempt_is_closed_after_all()
+    {
+        var running = Start(Tower);
+        Diary.Stuck = ("left", 1);
+        Diary.Lines.Clear();
+        Assert.Throws<ComancheException>(running.Stop);
+        Assert.True(Index("close top") < Index("stop left") && Index("close left") < Index("stop disk0"));
+        Assert.Equal(6, Diary.Lines.Count(l => l.StartsWith("close", StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public void Only_what_a_device_stands_on_is_started_when_asked_for_it()
     {
         Diary.Lines.Clear();
@@ -200,8 +224,6 @@ public sealed class GoodStackTests
         public IHost CreateHost(string name, HostFlags flags, string? reactor) => new TestHost(name) { Memory = _memory, Flags = flags };
 
         public IBase Wrap(string name, IBase component, HostFlags flags, bool isEntry) => component;
-
-        public string? TakeFailure() => null;
     }
 
     private sealed class Fake(string id, Guid uuid, string source) : ComponentKind

@@ -64,6 +64,9 @@ public static class Diary
     public static List<string> Lines => t_lines ??= [];
 
     public static EverythingOptions? Options { get; set; }
+
+    /// <summary>The name of a device that fails to stop so many times.</summary>
+    [ThreadStatic] public static (string Name, int Times) Stuck;
 }
 
 /// <summary>A tiny volume that keeps a diary and can fail on purpose.</summary>
@@ -74,6 +77,7 @@ public abstract unsafe class DiaryDevice(IHost host) : BlockDevice(host)
     protected override void OnStop()
     {
         base.OnStop();
+        if (Diary.Stuck.Name == Name && Diary.Stuck.Times-- > 0) throw new ComancheException($"{Name}: is stuck");
         Diary.Lines.Add($"stop {Name}");
     }
 

@@ -34,6 +34,33 @@ public sealed unsafe class EdgeTests
     }
 
     [Fact]
+    public void An_edge_that_is_released_under_an_open_queue_keeps_its_device()
+    {
+        using var process = new ComancheProcess();
+        var device = new Transparent(new TestHost("filter")); // It does not know of the queues that are opened through it.
+        device.Bind(ScriptedDevice.Make(), "");
+        device.Start();
+        var edge = process.CreateEdge("top", device, new EdgeOptions { Entry = true });
+        device.Release();
+        var options = new QueueOptions { Depth = 4 };
+        var queue = edge.OpenQueue(&options);
+        Assert.Contains("1 open queue", Assert.Throws<ComancheException>(() => edge.Release()).Message, StringComparison.Ordinal);
+        Assert.Equal(0, device.Closes);
+        queue.Close();
+        Assert.Equal(0u, edge.Release());
+        Assert.Equal(1, device.Closes);
+        Assert.Throws<ComancheException>(() => edge.Retain());
+        Assert.Throws<ComancheException>(() => edge.Release());
+    }
+
+    private sealed class Transparent(IHost host) : BlockFilter(host)
+    {
+        public int Closes { get; private set; }
+
+        protected override void OnClose() => Closes++;
+    }
+
+    [Fact]
     public void Other_interfaces_of_the_device_are_reached_through_the_edge()
     {
         using var process = new ComancheProcess();

@@ -185,6 +185,17 @@ public sealed unsafe class EntryQueueTests
         }
     }
 
+    [Fact]
+    public void A_device_that_can_not_say_how_large_it_is_makes_no_Submit_throw()
+    {
+        using var bench = new EdgeBench(Entry);
+        bench.Device.Describing = () => throw new ComancheException("lost");
+        var descriptor = bench.Read(0);
+        descriptor->Lba = 5000;
+        Assert.Equal(IoStatus.OutOfRange, bench.Do(descriptor));
+        bench.Device.Describing = null;
+    }
+
     private static IoDescriptor* Flush(EdgeBench bench)
     {
         var descriptor = bench.Read(1);

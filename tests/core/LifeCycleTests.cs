@@ -34,6 +34,8 @@ public sealed class LifeCycleTests
 
         public bool FailsToStart { get; init; }
 
+        public bool StopFails { get; set; }
+
         public IEnumerable<IBase> InRole(string role) => Bound(role);
 
         public ILamp Lamp() => BoundOne<ILamp>();
@@ -49,7 +51,11 @@ public sealed class LifeCycleTests
             _events.Add("whole starts");
         }
 
-        protected override void OnStop() => _events.Add("whole stops");
+        protected override void OnStop()
+        {
+            if (StopFails) throw new InvalidOperationException("it is used");
+            _events.Add("whole stops");
+        }
 
         protected override void OnClose() => _events.Add("whole closes");
     }
@@ -100,6 +106,52 @@ public sealed class LifeCycleTests
         Assert.Throws<ComancheException>(() => whole.Bind(below, "never"));
         Assert.Equal(4u, below.Retain()); // Its maker's, two bindings', and this one.
         Assert.Throws<ComancheException>(() => whole.Bind(whole, ""));
+    }
+
+    [Fact]
+    public void A_component_that_can_not_be_stopped_stays_open_with_its_count()
+    {
+        var (whole, below, events) = Make();
+        below.Release();
+        whole.Start();
+        whole.StopFails = true;
+        var refusal = Assert.Throws<ComancheException>(() => whole.Release());
+        Assert.Equal("test: it is used; it is not closed, and keeps what it holds", refusal.Message);
+        Assert.Equal(["whole starts"], events); // Neither it nor what it stands on.
+        Assert.Equal(2u, whole.Retain());
+        Assert.Equal(1u, whole.Release());
+        whole.StopFails = false;
+        Assert.Equal(0u, whole.Release());
+        Assert.Equal(["whole starts", "whole stops", "whole closes", "below closes"], events);
+    }
+
+    [Fact]
+    public void A_closed_component_is_neither_retained_nor_closed_again()
+    {
+        var (whole, _, events) = Make();
+        Assert.Equal(0u, whole.Release());
+        Assert.Contains("retained after it was closed", Assert.Throws<ComancheException>(() => whole.Retain()).Message, StringComparison.Ordinal);
+        Assert.Throws<ComancheException>(() => whole.Release());
+        Assert.Equal(["whole closes"], events);
+    }
+
+    [Fact]
+    public void Whatever_one_of_them_throws_all_that_is_bound_is_released()
+    {
+        var events = new List<string>();
+        var whole = new Whole(new TestHost(), events, withPart: true);
+        var stuck = new Whole(new TestHost("stuck"), events, withPart: false) { StopFails = true };
+        var first = new Part(new TestHost(), events, "first");
+        foreach (var below in new IBase[] { first, stuck })
+        {
+            whole.Bind(below, "");
+            below.Release();
+        }
+
+        stuck.Start();
+        events.Clear();
+        Assert.Contains("stuck: ", Assert.Throws<ComancheException>(() => whole.Release()).Message, StringComparison.Ordinal);
+        Assert.Equal(["whole closes", "first closes", "part closes"], events);
     }
 
     [Fact]

@@ -234,6 +234,44 @@ public sealed unsafe class MemoryRegistryTests
     }
 
     [Fact]
+    public void Memory_for_which_no_device_addresses_are_left_is_refused_and_leaves_nothing_behind()
+    {
+        Assert.SkipUnless(Limits.LockableBytes >= 64 << 20, "needs 64 MiB of lockable memory");
+        using var memory = Make(Plain with { DeviceAddressBytes = 6 << 20 });
+        var first = memory.AllocateIoBuffer(4096, 0, -1); // In a pool of 4 MiB.
+        memory.EnableIova();
+        var before = (memory.Statistics, *memory.GetGeneration());
+        var own = (byte*)NativeMemory.AlignedAlloc(4 << 20, 2 << 20);
+        Action[] asks = [() => memory.AllocateIoBuffer(3 << 20, 0, -1), () => memory.ReallocateIoBuffer(first, 6 << 20, 0), () => memory.RegisterMemory(own, 4 << 20)];
+        for (var i = 0; i < 3; i++)
+        {
+            foreach (var ask in asks)
+                Assert.Contains("device addresses", Assert.Throws<ComancheException>(ask).Message, StringComparison.Ordinal);
+            Assert.Equal(before, (memory.Statistics, *memory.GetGeneration()));
+        }
+
+        var small = memory.RegisterMemory(own, 2 << 20); // What is left is enough for this.
+        Assert.NotEqual(IoBufferInfo.NoIova, Info(memory, small).Iova);
+        memory.UnregisterMemory(small);
+        NativeMemory.AlignedFree(own);
+    }
+
+    [Fact]
+    public void Device_addresses_that_do_not_suffice_for_what_lives_are_refused_as_a_whole()
+    {
+        Assert.SkipUnless(Limits.LockableBytes >= 64 << 20, "needs 64 MiB of lockable memory");
+        using var memory = Make(Plain with { DeviceAddressBytes = 6 << 20 });
+        var first = memory.AllocateIoBuffer(4096, 0, -1);
+        var second = memory.AllocateIoBuffer(3 << 20, 0, -1);
+        var generation = *memory.GetGeneration();
+        Assert.Throws<ComancheException>(memory.EnableIova);
+        Assert.Equal((IoBufferInfo.NoIova, IoBufferInfo.NoIova, generation), (Info(memory, first).Iova, Info(memory, second).Iova, *memory.GetGeneration()));
+        memory.FreeIoBuffer(second);
+        memory.EnableIova();
+        Assert.NotEqual(IoBufferInfo.NoIova, Info(memory, first).Iova);
+    }
+
+    [Fact]
     public void Without_IOMMU_and_huge_pages_there_is_no_address_for_devices()
     {
         using var memory = Make();
@@ -303,6 +341,23 @@ public sealed unsafe class MemoryRegistryTests
         using var shared = new FileStream($"/proc/self/fd/{info.SharedDescriptor}", FileMode.Open, FileAccess.ReadWrite);
         Assert.ThrowsAny<Exception>(() => shared.SetLength(4096));
         Assert.Equal(4L << 20, shared.Length);
+    }
+
+    [Fact]
+    public void A_large_buffer_that_is_freed_after_the_registry_takes_nothing_from_others()
+    {
+        const int Length = 64 << 20; // A pool of its own, whose addresses and descriptor are given to whoever comes next.
+        var memory = Make();
+        var late = memory.AllocateIoBuffer(Length, 0, -1);
+        memory.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => Info(memory, late));
+        Assert.Throws<ObjectDisposedException>(() => memory.ReallocateIoBuffer(late, 4096, 0));
+        using var other = Make();
+        var mine = Info(other, other.AllocateIoBuffer(Length, 0, -1));
+        memory.FreeIoBuffer(late);
+        Assert.Throws<ComancheException>(() => memory.FreeIoBuffer(late));
+        Assert.StartsWith("/memfd:comanche", File.ResolveLinkTarget($"/proc/self/fd/{mine.SharedDescriptor}", false)?.FullName, StringComparison.Ordinal);
+        Assert.Contains(File.ReadLines("/proc/self/maps"), l => l.StartsWith($"{(nint)mine.Address:x}-", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -1,10 +1,11 @@
 using System.Diagnostics.Metrics;
 using System.Runtime.InteropServices;
+using System.Runtime.InteropServices.Marshalling;
 using Comanche.Runtime;
 
 namespace Comanche.Core.Tests;
 
-public sealed unsafe class ProcessTests
+public sealed unsafe partial class ProcessTests
 {
     [Fact]
     public void A_host_gives_name_flags_memory_time_and_log()
@@ -123,6 +124,40 @@ public sealed unsafe class ProcessTests
         var own = new ComancheException("as it is");
         Assert.Same(own, Assert.Throws<ComancheException>(() => Failure.Guard("xor", () => throw own)));
         Assert.Equal(3, Failure.Guard("xor", () => 3));
+    }
+
+    [GeneratedComClass]
+    private sealed partial class Dark(IHost host) : Component(host)
+    {
+        protected override void OnStart() => throw new ComancheException($"{Name}: there is no light");
+    }
+
+    [Fact]
+    public void A_managed_failure_takes_its_words_over_the_border_if_it_is_passed_on()
+    {
+        var dark = new Dark(new Testing.TestHost("lamp"));
+        void* native = ComInterfaceMarshaller<IBase>.ConvertToUnmanaged(dark);
+
+        // As code in C calls it: start is slot 8 of IBase.
+        int Start() => ((delegate* unmanaged<void*, int>)(*(void***)native)[8])(native);
+        var passed = Assert.Throws<ComancheException>(() => Failure.Guard("house", () => Marshal.ThrowExceptionForHR(Start())));
+        Assert.Equal("house: lamp: there is no light", passed.Message);
+        var said = Assert.Throws<ComancheException>(() => Failure.Guard("house", () =>
+        {
+            var result = Start();
+            Failure.Set("the lamp failed");
+            Marshal.ThrowExceptionForHR(result);
+        }));
+        Assert.Equal("house: the lamp failed: lamp: there is no light", said.Message);
+        var other = Assert.Throws<ComancheException>(() => Failure.Guard("house", () =>
+        {
+            Start(); // It gets over that, and fails for another reason.
+            Marshal.ThrowExceptionForHR(unchecked((int)0x80004005));
+        }));
+        Assert.Equal("house: failed with HRESULT 0x80004005", other.Message);
+        var later = Assert.Throws<ComancheException>(() => Failure.Guard("house", () => Marshal.ThrowExceptionForHR(passed.InnerException!.HResult)));
+        Assert.DoesNotContain("light", later.Message, StringComparison.Ordinal);
+        ComInterfaceMarshaller<IBase>.Free(native);
     }
 
     [Fact]

@@ -193,6 +193,52 @@ public sealed unsafe class ReactorTests
             Assert.Contains(log.Lines, l => l.Level == LogLevel.Error && l.Message.Contains(text, StringComparison.Ordinal));
     }
 
+    private sealed class Failing(Reactor reactor, bool inArm) : IPoller
+    {
+        public int Polls { get; private set; }
+
+        public List<string> Told { get; } = [];
+
+        public int Poll()
+        {
+            Polls++;
+            return !inArm && Told.Count == 0 ? throw new InvalidOperationException("broken") : 0;
+        }
+
+        public long Arm(WaitSet* waitSet) => inArm && Told.Count == 0 ? throw new InvalidOperationException("broken") : WaitSet.Forever;
+
+        public void Failed(Exception exception)
+        {
+            Told.Add(exception.Message);
+            reactor.Add(this);
+            throw new InvalidOperationException("told in vain");
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_poller_that_is_taken_away_is_told_why_and_may_come_back(bool inArm)
+    {
+        var log = new ListSink();
+        using var reactor = Start(log: log);
+        var poller = new Failing(reactor, inArm);
+        reactor.Invoke(() => reactor.Add(poller));
+        Assert.True(SpinWait.SpinUntil(() => log.Lines.Count == 2, 5000));
+        var polls = 0;
+        reactor.Invoke(() => polls = poller.Polls);
+        Assert.True(SpinWait.SpinUntil(() => Read(reactor, () => poller.Polls) > polls, 5000), "it is not polled any more");
+        Assert.Equal(["broken"], poller.Told);
+        Assert.Contains("told in vain", log.Lines[1].Message, StringComparison.Ordinal);
+    }
+
+    private static int Read(Reactor reactor, Func<int> what)
+    {
+        var value = 0;
+        reactor.Invoke(() => value = what());
+        return value;
+    }
+
     [Fact]
     public void Busy_and_idle_time_are_told_apart()
     {

@@ -15,6 +15,9 @@ internal sealed unsafe partial class ScriptedDevice(IHost host) : BlockDevice(ho
             | VolumeCapabilities.CompareAndWrite | VolumeCapabilities.Copy,
     };
 
+    /// <summary>Called when it is asked for its geometry; it may throw.</summary>
+    public Action? Describing { get; set; }
+
     /// <summary>How many descriptors a Submit takes at most.</summary>
     public int MostTaken { get; set; } = int.MaxValue;
 
@@ -40,7 +43,11 @@ internal sealed unsafe partial class ScriptedDevice(IHost host) : BlockDevice(ho
         return device;
     }
 
-    protected override VolumeInfo DescribeVolume() => Volume;
+    protected override VolumeInfo DescribeVolume()
+    {
+        Describing?.Invoke();
+        return Volume;
+    }
 
     protected override IIoQueue CreateQueue(QueueOptions options) => new Queue(this, options.Depth).Opened();
 

@@ -30,7 +30,7 @@ internal sealed class VolumeFixture : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Device.IsOpen = true;
-        await Volume.DisposeAsync();
+        await Volume.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(10));
         Assert.Equal(0, Reactor.PollerCount);
         Reactor.Dispose();
         Assert.Null(Device.Violation);

@@ -23,6 +23,12 @@ internal sealed unsafe partial class VolumeTestDevice(
     /// <summary>Status to give for an operation at an LBA; null for success.</summary>
     public Func<IoOperation, ulong, IoStatus>? Fail { get; set; }
 
+    /// <summary>Called at the start of every Poll of a queue; it may throw, as no queue should.</summary>
+    public Action? Polling { get; set; }
+
+    /// <summary>Called at the start of every Submit; it may throw.</summary>
+    public Action? Submitting { get; set; }
+
     public uint MaxTransferBlocks { get; init; } = 64;
 
     public uint Alignment { get; init; } = 512;
@@ -103,6 +109,8 @@ internal sealed unsafe partial class VolumeTestDevice(
 
         public override int Submit(IoDescriptor** batch, int count)
         {
+            if (IsAbandoned) return 0;
+            device.Submitting?.Invoke();
             var taken = Math.Min(count, Depth - InFlight);
             for (var i = 0; i < taken; i++) _held[InFlight++] = batch[i];
             Interlocked.Add(ref device._held, taken);
@@ -111,13 +119,14 @@ internal sealed unsafe partial class VolumeTestDevice(
 
         public override int Poll(IoDescriptor** completed, int capacity)
         {
+            device.Polling?.Invoke();
             var count = 0;
             for (var i = InFlight - 1; i >= 0 && count < capacity; i--)
             {
                 var descriptor = _held[i];
                 var isCancelled = _cancelled.Remove((nint)descriptor);
-                if (!isCancelled && (!device.IsOpen || (InFlight > 1 && _random.Next(2) == 0))) continue;
-                descriptor->Status = isCancelled ? IoStatus.Cancelled : device.Execute(descriptor);
+                if (!isCancelled && !IsAbandoned && (!device.IsOpen || (InFlight > 1 && _random.Next(2) == 0))) continue;
+                descriptor->Status = isCancelled ? IoStatus.Cancelled : IsAbandoned ? IoStatus.Aborted : device.Execute(descriptor);
                 _held[i] = _held[--InFlight];
                 completed[count++] = descriptor;
             }

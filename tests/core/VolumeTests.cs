@@ -178,6 +178,26 @@ public sealed class VolumeTests
         await fixture.Volume.WriteAsync(3, new byte[1]);
     }
 
+    [Theory]
+    [InlineData(1, 32)] // Waits for a descriptor.
+    [InlineData(8, 1)]  // Waits for a bounce buffer.
+    public async Task A_call_that_waits_for_a_descriptor_or_a_buffer_can_be_cancelled(int depth, int buffers)
+    {
+        await using var fixture = await VolumeFixture.OpenAsync(new VolumeOptions { Depth = depth, BounceBuffers = buffers });
+        fixture.Device.IsOpen = false;
+        using var source = new CancellationTokenSource();
+        var first = fixture.Volume.ReadAsync(0, new byte[512]).AsTask();
+        await VolumeFixture.Until(() => fixture.Device.Held == 1);
+        var second = fixture.Volume.ReadAsync(512, new byte[512]).AsTask();
+        var third = fixture.Volume.ReadAsync(1024, new byte[512], source.Token).AsTask(); // Stands behind it in the line.
+        fixture.Reactor.Invoke(() => { });
+        source.Cancel();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => third.WaitAsync(TimeSpan.FromSeconds(5)));
+        Assert.False(first.IsCompleted || second.IsCompleted);
+        fixture.Device.IsOpen = true;
+        await Task.WhenAll(first, second);
+    }
+
     [Fact]
     public async Task More_calls_than_are_allowed_wait_their_turn_and_all_are_done()
     {
@@ -223,6 +243,69 @@ public sealed class VolumeTests
     {
         await using var fixture = await VolumeFixture.OpenAsync();
         Assert.Throws<InvalidOperationException>(() => fixture.Reactor.Invoke(() => fixture.Volume.Flush()));
+    }
+
+    [Fact]
+    public async Task A_result_that_is_asked_for_before_the_end_leaves_the_call_in_flight()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        fixture.Device.Data[..512].Fill(1);
+        fixture.Device.Data.Slice(4096, 512).Fill(2);
+        using var gate = new Gate(fixture.Device);
+        fixture.Device.IsOpen = false;
+        byte[] first = new byte[512], second = new byte[512];
+        var early = fixture.Volume.ReadAsync(0, first);
+        Assert.Throws<InvalidOperationException>(() => early.GetAwaiter().GetResult()); // As one does who would wait for it.
+        await VolumeFixture.Until(() => fixture.Device.Held == 1);
+        var other = fixture.Volume.ReadAsync(4096, second).AsTask();
+        await VolumeFixture.Until(() => fixture.Device.Held == 2);
+        fixture.Device.IsOpen = true;
+        await Task.WhenAll(early.AsTask(), other).WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.Equal((1, 2), (first[0], second[0]));
+    }
+
+    [Fact]
+    public async Task A_result_that_is_asked_for_twice_leaves_the_calls_of_others_alone()
+    {
+        await using var fixture = await VolumeFixture.OpenAsync();
+        fixture.Device.Data.Slice(4096, 512).Fill(2);
+        fixture.Device.Data.Slice(8192, 512).Fill(3);
+        var twice = fixture.Volume.ReadAsync(0, new byte[512]);
+        await twice;
+        using var gate = new Gate(fixture.Device);
+        fixture.Device.IsOpen = false;
+        byte[] second = new byte[512], third = new byte[512];
+        var other = fixture.Volume.ReadAsync(4096, second).AsTask(); // By the same object, out of the pool.
+        await VolumeFixture.Until(() => fixture.Device.Held == 1);
+        Assert.Throws<InvalidOperationException>(() => twice.GetAwaiter().GetResult());
+        var another = fixture.Volume.ReadAsync(8192, third).AsTask();
+        await VolumeFixture.Until(() => fixture.Device.Held == 2);
+        fixture.Device.IsOpen = true;
+        await Task.WhenAll(other, another).WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.Equal((2, 3), (second[0], third[0]));
+    }
+
+    [Theory]
+    [InlineData(1u, 128 * 1024)] // A device that moves one block of 512 bytes at a time and wants buffers on 4096.
+    [InlineData(64u, 512)]       // Small bounce buffers.
+    public async Task Bounce_buffers_are_aligned_whatever_their_length(uint maxTransfer, int bounceBytes)
+    {
+        await using var fixture = await VolumeFixture.OpenAsync(
+            new VolumeOptions { BounceBytes = bounceBytes }, host => new VolumeTestDevice(host, 2048) { Alignment = 4096, MaxTransferBlocks = maxTransfer });
+        await fixture.Volume.WriteAsync(0, Enumerable.Repeat((byte)5, 4096).ToArray());
+        Assert.False(fixture.Device.Data[..4096].ContainsAnyExcept((byte)5));
+    }
+
+    [Fact]
+    public async Task Opening_on_a_reactor_that_ended_leaves_no_count_of_the_device_behind()
+    {
+        var device = new VolumeTestDevice(new Comanche.Testing.TestHost("disk"), 64);
+        device.Start();
+        var reactor = new Reactor(new ReactorOptions());
+        reactor.Dispose();
+        await Assert.ThrowsAsync<ComancheException>(() => Volume.OpenAsync(device, reactor));
+        device.Stop();
+        Assert.Equal(0u, device.Release());
     }
 
     [Theory]

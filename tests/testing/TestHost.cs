@@ -16,6 +16,9 @@ public sealed unsafe partial class TestHost(string name = "test", ulong seed = 1
     /// <summary>The memory that components get; one for all hosts of a test if it is shared.</summary>
     public TestMemory Memory { get; init; } = new();
 
+    /// <summary>The registry of a process, where components are to get that instead of <see cref="Memory"/>.</summary>
+    public IZerocopyMemory? Registry { get; init; }
+
     /// <summary>The reactor that components get; without one they are refused.</summary>
     public IReactor? Reactor { get; init; }
 
@@ -44,7 +47,7 @@ public sealed unsafe partial class TestHost(string name = "test", ulong seed = 1
     public IReactor GetReactor() => Reactor ?? throw new ComancheException($"{name}: the test gave no reactor");
 
     /// <inheritdoc/>
-    public IZerocopyMemory GetMemory() => Memory;
+    public IZerocopyMemory GetMemory() => Registry ?? Memory;
 
     /// <inheritdoc/>
     public ulong GetTime() => ManualTime ?? (ulong)(Stopwatch.GetTimestamp() * (1_000_000_000L / Stopwatch.Frequency));

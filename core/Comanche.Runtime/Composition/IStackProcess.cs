@@ -21,7 +21,4 @@ public interface IStackProcess
     /// <param name="flags">What the stack asks of it.</param>
     /// <param name="isEntry">Whether no other device stands on it: exports and applications use it.</param>
     IBase Wrap(string name, IBase component, HostFlags flags, bool isEntry);
-
-    /// <summary>The text that a component in another language left behind for the failing call on this thread; null where it left none.</summary>
-    string? TakeFailure();
 }

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace Comanche.Runtime.Composition;
 
 /// <summary>A device or an export that lives.</summary>
@@ -169,9 +167,7 @@ public sealed class RunningStack : IDisposable
 
     private void StopOne(RunningDevice device, List<string> failures)
     {
-        if (!device.IsStarted) return;
-        Try(device, failures, device.Component.Stop);
-        device.IsStarted = false;
+        if (device.IsStarted && Try(device, failures, device.Component.Stop)) device.IsStarted = false;
     }
 
     // A flush at the top reaches everything below; what is stood on needs none of its own.
@@ -191,28 +187,39 @@ public sealed class RunningStack : IDisposable
 
     private void TearDown(List<string> failures)
     {
-        for (var i = _devices.Count - 1; i >= 0; i--) StopOne(_devices[i], failures);
+        // What something stands on that would not stop is left running below it.
+        var needed = new HashSet<CheckedDevice>();
         for (var i = _devices.Count - 1; i >= 0; i--)
         {
-            // Whatever stood on it is gone by now: this count is the last, and nobody uses a native component's wrapper any more.
-            var component = _devices[i].Component;
+            var device = _devices[i];
+            if (!needed.Contains(device.Definition)) StopOne(device, failures);
+            if (device.IsStarted) needed.UnionWith(device.Definition.Bindings.Select(b => b.Device));
+        }
+
+        for (var i = _devices.Count - 1; i >= 0; i--)
+        {
+            // Whatever stood on it is gone by now: this count is the last, and nobody uses a native component's wrapper any more. One that would not stop has said so;
+            // its release tries once more, and leaves it open with all that it stands on rather than pull memory from under its users.
+            var device = _devices[i];
             uint left = 1;
-            Try(_devices[i], failures, () => left = component.Release());
-            if (left == 0) NativeObject.FinalRelease(component is Edge edge ? edge.Device : component);
+            Try(device, device.IsStarted && !needed.Contains(device.Definition) ? [] : failures, () => left = device.Component.Release());
+            if (left == 0) NativeObject.FinalRelease(device.Component);
         }
 
         _devices.Clear();
     }
 
-    private void Try(RunningDevice device, List<string> failures, Action action)
+    private bool Try(RunningDevice device, List<string> failures, Action action)
     {
         try
         {
             Guard(device.Definition, action);
+            return true;
         }
         catch (ComancheException e)
         {
-            failures.Add(e.Message);
+            if (!failures.Contains(e.Message)) failures.Add(e.Message);
+            return false;
         }
     }
 
@@ -221,12 +228,11 @@ public sealed class RunningStack : IDisposable
     {
         try
         {
-            action();
+            Failure.Guard(device.Name, action);
         }
-        catch (Exception e) when (e is not OutOfMemoryException)
+        catch (ComancheException e)
         {
-            var text = e is ComancheException ? e.Message : _process.TakeFailure() ?? (e is COMException ? $"failed with HRESULT 0x{e.HResult:X8}" : e.Message);
-            var named = text.StartsWith($"{device.Name}: ", StringComparison.Ordinal) ? text : $"{device.Name}: {text}";
+            var named = e.Message.StartsWith($"{device.Name}: ", StringComparison.Ordinal) ? e.Message : $"{device.Name}: {e.Message}";
             throw new ComancheException($"{device.Definition.At}: error: {named}", e);
         }
     }

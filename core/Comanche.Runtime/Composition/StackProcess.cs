@@ -41,17 +41,14 @@ public sealed class StackProcess(ComancheProcess process) : IStackProcess, IDisp
     /// <inheritdoc/>
     public IBase Wrap(string name, IBase component, HostFlags flags, bool isEntry)
     {
-        if (component.Query<IBlockDevice>() is not { } device) return component;
-        var edge = process.CreateEdge(name, device, new EdgeOptions
+        if (component.Query<IBlockDevice>() is null) return component;
+        var edge = process.CreateEdge(name, component, new EdgeOptions
         {
             Entry = isEntry || CountsEveryDevice, ReadOnly = (flags & HostFlags.ReadOnly) != 0, Layers = MeasuresLayers, Latency = MeasuresLatency,
         });
         component.Release(); // The edge holds one of its own.
         return edge;
     }
-
-    /// <inheritdoc/>
-    public string? TakeFailure() => Failure.Take();
 
     /// <summary>Ends the stack's reactors. Every component is closed by then.</summary>
     public void Dispose()

@@ -78,9 +78,9 @@ public sealed class ComancheProcess : IDisposable
 
     /// <summary>Puts an edge around a device: what is handed to a parent or to the application instead of the device itself.</summary>
     /// <param name="name">The device's name, the tag of its statistics.</param>
-    /// <param name="device">The device. The edge retains it.</param>
+    /// <param name="component">The device, or a component that has one as a part. The edge retains it.</param>
     /// <param name="options">What the edge does.</param>
-    public Edge CreateEdge(string name, IBlockDevice device, EdgeOptions options) => new(this, name, device, options);
+    public Edge CreateEdge(string name, IBase component, EdgeOptions options) => new(this, name, component, options);
 
     /// <summary>Stops the default reactor and gives the memory back. Every component is closed by then.</summary>
     public void Dispose()

@@ -7,8 +7,10 @@ namespace Comanche.Runtime;
 /// the queues that are opened through it.
 /// </summary>
 /// <remarks>
-/// An edge has a count of its own, born as one; it retains its device and releases it when that count ends. Start and stop pass through, so a device may be
-/// started by either. Every other interface of the device is reached by <see cref="Query"/>, unwatched.
+/// <para>What it is made of is a component; the device is that, or the part of it that answers for <see cref="IBlockDevice"/> (aggregation). I/O goes to the device; count,
+/// bindings, start and stop are those of the component as a whole. Every other interface of it is reached by <see cref="Query"/>, unwatched.</para>
+/// <para>An edge has a count of its own, born as one; it retains its component and releases it when that count ends. Under an open queue, or where the component
+/// can't be closed, it does not end.</para>
 /// </remarks>
 [GeneratedComClass]
 public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
@@ -17,20 +19,22 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
     private const int MostReported = 20;
 
     private readonly ComancheProcess _process;
+    private readonly IBase _component;
     private readonly IBlockDevice _device;
     private readonly EdgeOptions _options;
-    private int _count = 1;
+    private ComponentCount _count = new();
     private int _openQueues;
     private int _violations;
 
-    internal Edge(ComancheProcess process, string name, IBlockDevice device, EdgeOptions options)
+    internal Edge(ComancheProcess process, string name, IBase component, EdgeOptions options)
     {
         _process = process;
-        _device = device;
+        _component = component;
+        _device = component.Query<IBlockDevice>() ?? throw new ComancheException($"{name}: an edge was asked for, but it is no block device");
         _options = options;
         Name = name;
         Statistics = process.Statistics.GetDevice(name);
-        device.Retain();
+        component.Retain();
     }
 
     /// <summary>The device's name.</summary>
@@ -49,38 +53,37 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
     public int OpenQueues => Volatile.Read(ref _openQueues);
 
     /// <inheritdoc/>
-    public IBase? Query(in Guid interfaceId) => ComponentModel.Implements(this, interfaceId) ? this : _device.Query(interfaceId);
+    public IBase? Query(in Guid interfaceId) => ComponentModel.Implements(this, interfaceId) ? this : _component.Query(interfaceId);
 
     /// <inheritdoc/>
-    public uint Retain() => (uint)Interlocked.Increment(ref _count);
+    public uint Retain() => _count.Retain(Name);
 
     /// <inheritdoc/>
     public uint Release()
     {
-        var left = Interlocked.Decrement(ref _count);
-        if (left < 0) throw new ComancheException($"{Name}: released more often than retained");
-        if (left == 0) _device.Release();
-        return (uint)left;
+        var left = _count.Release(Name);
+        if (left == 0) ReleaseComponent();
+        return left;
     }
 
     /// <inheritdoc/>
-    public void Bind(IBase component, string role) => _device.Bind(component, role);
+    public void Bind(IBase component, string role) => _component.Bind(component, role);
 
     /// <inheritdoc/>
-    public void Unbind() => _device.Unbind();
+    public void Unbind() => _component.Unbind();
 
     /// <inheritdoc/>
-    public void Start() => _device.Start();
+    public void Start() => _component.Start();
 
     /// <inheritdoc/>
     public void Stop()
     {
         if (OpenQueues != 0) throw new ComancheException($"{Name}: stopped with {OpenQueues} open queues");
-        _device.Stop();
+        _component.Stop();
     }
 
     /// <inheritdoc/>
-    public uint GetVersion() => _device.GetVersion();
+    public uint GetVersion() => _component.GetVersion();
 
     /// <inheritdoc/>
     public void GetVolumeInfo(VolumeInfo* info)
@@ -140,6 +143,20 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
 
     /// <inheritdoc/>
     public ulong* GetGeneration() => _device.GetGeneration();
+
+    private void ReleaseComponent()
+    {
+        try
+        {
+            if (OpenQueues != 0) throw new ComancheException($"{Name}: released with {OpenQueues} open queues; it is not closed, and keeps what it holds");
+            if (_component.Release() == 0) NativeObject.FinalRelease(_component);
+        }
+        catch
+        {
+            _count.Restore();
+            throw;
+        }
+    }
 
     private void Report(string violation)
     {

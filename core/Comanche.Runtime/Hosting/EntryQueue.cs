@@ -148,7 +148,15 @@ internal sealed unsafe partial class EntryQueue : EdgeQueue
     private bool Refresh()
     {
         VolumeInfo volume;
-        _edge.GetVolumeInfo(&volume);
+        try
+        {
+            _edge.GetVolumeInfo(&volume);
+        }
+        catch (ComancheException)
+        {
+            return false; // Nothing throws here; a device that can't say how large it is has not grown.
+        }
+
         if (volume.BlockCount == _rules.BlockCount) return false;
         _rules = new DescriptorRules(volume);
         return true;

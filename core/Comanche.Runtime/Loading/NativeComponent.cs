@@ -15,6 +15,9 @@ internal partial class NativeComponent(string name, IBase native, NativeHost? ho
     /// <summary>The component's name in its stack.</summary>
     protected string Name { get; } = name;
 
+    /// <summary>What it uses of its process; null where it is none of the runtime's.</summary>
+    protected NativeHost? Host => host;
+
     public virtual IBase? Query(in Guid interfaceId)
     {
         if (interfaceId == typeof(IBase).GUID) return this;
@@ -23,7 +26,7 @@ internal partial class NativeComponent(string name, IBase native, NativeHost? ho
             if (_facets.TryGetValue(interfaceId, out var known)) return known;
             if (Ask(interfaceId) is not { } answer) return null;
             if (!NativeObject.IsNative(answer)) return answer; // What lies below may be managed: it is itself.
-            var facet = interfaceId == typeof(IBlockDevice).GUID ? new NativeBlockDevice(Name, (IBlockDevice)answer, null) : answer;
+            var facet = interfaceId == typeof(IBlockDevice).GUID ? new NativeBlockDevice(Name, (IBlockDevice)answer, host) : answer;
             _facets.Add(interfaceId, facet);
             return facet;
         }
@@ -33,8 +36,15 @@ internal partial class NativeComponent(string name, IBase native, NativeHost? ho
 
     public uint Release()
     {
+        Failure.Take();
         var left = native.Release();
-        if (left == 0) LetGo();
+        if (left == 0)
+        {
+            LetGo();
+            host?.Cut();
+        }
+        else if (Failure.Take() is { } text) throw new ComancheException($"{Name}: {text}; it is not closed, and keeps what it holds");
+
         return left;
     }
 
@@ -63,7 +73,6 @@ internal partial class NativeComponent(string name, IBase native, NativeHost? ho
         }
 
         NativeObject.FinalRelease(native);
-        host?.Cut();
     }
 
     // By the vtable, since the generated call would make a shared wrapper that only the collector ends. IBase::Query is slot 3.
@@ -92,12 +101,16 @@ internal sealed unsafe partial class NativeBlockDevice(string name, IBlockDevice
     public override IBase? Query(in Guid interfaceId) =>
         interfaceId == typeof(IBlockDevice).GUID || interfaceId == typeof(IZerocopyMemory).GUID ? this : base.Query(interfaceId);
 
-    public void GetVolumeInfo(VolumeInfo* info) => Failure.Guard(Name, () => native.GetVolumeInfo(info));
+    public void GetVolumeInfo(VolumeInfo* info)
+    {
+        Failure.Guard(Name, () => native.GetVolumeInfo(info));
+        NativeGeometry.Check(Name, *info);
+    }
 
     public IIoQueue OpenQueue(QueueOptions* options)
     {
         var queue = Failure.Guard(Name, () => native.OpenQueue(options)) ?? throw new ComancheException($"{Name}: opening a queue succeeded but gave none");
-        return NativeObject.IsNative(queue) ? new NativeQueue(Name, queue) : queue;
+        return NativeObject.IsNative(queue) ? new NativeQueue(Name, queue, Host) : queue;
     }
 
     public ulong GetEventNumber() => native.GetEventNumber();

@@ -72,9 +72,17 @@ public sealed unsafe partial class MemoryRegistry
         var pool = MemoryPool.Create(length, _limits.HugePages, mayLock, node, dedicated, out var shortfall);
         if (!_limits.HugePages) shortfall = "there are no huge pages (sysctl vm.nr_hugepages)";
         if (!mayLock) shortfall = $"{(shortfall is null ? "" : shortfall + ", ")}{length >> 20} MiB may not be locked ({Limit()})";
-        if (mayLock && pool.IsLocked) pool.Region = _regions.Add(pool.Address, pool.Length);
+        try
+        {
+            if (mayLock && pool.IsLocked) (pool.Region, pool.Iova) = AddRegion(pool.Address, pool.Length);
+        }
+        catch
+        {
+            pool.Unmap();
+            throw;
+        }
+
         if (pool.IsLocked) _lockedBytes += pool.Length;
-        pool.Iova = TakeIova(pool.Region, pool.Length);
         if (shortfall is not null) Say(shortfall, pool.Region != 0);
         _pools.Add(pool);
         Changed();
@@ -84,8 +92,7 @@ public sealed unsafe partial class MemoryRegistry
     private void RemovePool(MemoryPool pool)
     {
         _pools.Remove(pool);
-        if (pool.Iova != IoBufferInfo.NoIova) _iova!.Return(pool.Iova, pool.Length);
-        _regions.Remove(pool.Region);
+        RemoveRegion(pool.Region, pool.Iova, pool.Length);
         Changed();
         if (pool.IsLocked) _lockedBytes -= pool.Length;
         pool.Unmap();
@@ -105,12 +112,37 @@ public sealed unsafe partial class MemoryRegistry
             : $"DMA memory on ordinary pages, unlocked and unregistered, so devices pin it for each I/O: {shortfall}");
     }
 
-    private ulong TakeIova(uint region, ulong length)
+    // A region and its address for devices, the address first: where there is none left, nothing was made known yet. No number left: neither.
+    private (uint Region, ulong Iova) AddRegion(byte* address, ulong length)
     {
-        if (_iova is null || region == 0) return IoBufferInfo.NoIova;
-        if (!_iova.TryTake(length, out var iova)) throw new ComancheException($"DMA memory: no {length} bytes of device addresses are left");
-        return iova;
+        var iova = _iova is null ? IoBufferInfo.NoIova : TakeIova(_iova, length);
+        var region = _regions.Add(address, length);
+        if (region != 0) return (region, iova);
+        if (iova != IoBufferInfo.NoIova) _iova!.Return(iova, length);
+        return (0, IoBufferInfo.NoIova);
     }
+
+    private (uint Region, ulong Iova) AddLockedRegion(byte* address, nuint length)
+    {
+        try
+        {
+            return AddRegion(address, length);
+        }
+        catch
+        {
+            Linux.Memory.Unlock(address, length);
+            throw;
+        }
+    }
+
+    private void RemoveRegion(uint region, ulong iova, ulong length)
+    {
+        if (iova != IoBufferInfo.NoIova) _iova!.Return(iova, length);
+        _regions.Remove(region);
+    }
+
+    private static ulong TakeIova(IovaSpace space, ulong length) =>
+        space.TryTake(length, out var iova) ? iova : throw new ComancheException($"DMA memory: no {length} bytes of device addresses are left");
 
     // The counter that queues read: written under the lock, with the tables changed already.
     private void Changed() => Volatile.Write(ref *_generation, *_generation + 1);

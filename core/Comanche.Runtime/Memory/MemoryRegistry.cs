@@ -21,8 +21,8 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
     private const uint MaxAlignment = 2 << 20;
     private const uint DefaultAlignment = 4096;
 
-    // Below 4 GiB lie the interrupt windows of x86 and ARM; 39 bits is the narrowest address width of an IOMMU in use.
-    private const ulong FirstIova = 1UL << 32, IovaEnd = 1UL << 39;
+    // Below 4 GiB lie the interrupt windows of x86 and ARM.
+    private const ulong FirstIova = 1UL << 32;
 
     private enum EntryKind : byte
     {
@@ -101,11 +101,24 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
         lock (_lock)
         {
             if (_iova is not null) return;
-            _iova = new IovaSpace(FirstIova, IovaEnd - FirstIova);
-            foreach (var pool in _pools) pool.Iova = TakeIova(pool.Region, pool.Length);
-            for (var i = 1; i < _entryCount; i++)
-                if (_entries[i].Kind == EntryKind.Registered)
-                    _entries[i].Iova = TakeIova(_entries[i].Region, _entries[i].Length);
+            var space = new IovaSpace(FirstIova, _limits.DeviceAddressBytes);
+            try
+            {
+                foreach (var pool in _pools)
+                    if (pool.Region != 0)
+                        pool.Iova = TakeIova(space, pool.Length);
+                for (var i = 1; i < _entryCount; i++)
+                    if (_entries[i] is { Kind: EntryKind.Registered, Region: not 0 })
+                        _entries[i].Iova = TakeIova(space, _entries[i].Length);
+            }
+            catch
+            {
+                foreach (var pool in _pools) pool.Iova = IoBufferInfo.NoIova;
+                for (var i = 1; i < _entryCount; i++) _entries[i].Iova = IoBufferInfo.NoIova;
+                throw;
+            }
+
+            _iova = space;
             Changed();
         }
     }
@@ -132,6 +145,7 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
     {
         lock (_lock)
         {
+            ObjectDisposedException.ThrowIf(_disposed, this);
             ref var entry = ref Find(buffer, EntryKind.Allocated);
             alignment = CheckAlignment(size, alignment);
             var old = entry.Pool!;
@@ -162,7 +176,7 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
         {
             ref var entry = ref Find(buffer, EntryKind.Allocated);
             var pool = entry.Pool!;
-            Give(pool, (ulong)(entry.Address - pool.Address), entry.Taken);
+            if (!_disposed) Give(pool, (ulong)(entry.Address - pool.Address), entry.Taken); // Else the pool is gone, and its addresses are somebody else's.
             FreeEntry(buffer);
         }
     }
@@ -183,13 +197,14 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
                 throw new ComancheException($"memory to register (0x{(nuint)address:x}, {length} bytes) is not mapped: {Linux.Memory.Describe(error)}");
             locked &= error == 0;
             if (!locked) Say(error == 0 ? $"{length >> 10} KiB could not be locked ({Limit()})" : $"{length >> 10} KiB could not be locked ({Linux.Memory.Describe(error)})");
+            var (region, iova) = locked ? AddLockedRegion((byte*)address, length) : (0, IoBufferInfo.NoIova);
             ref var entry = ref NewEntry(out var handle);
             entry.Kind = EntryKind.Registered;
             entry.Address = (byte*)address;
             entry.Length = length;
             entry.Locked = locked;
-            entry.Region = locked ? _regions.Add(address, length) : 0;
-            entry.Iova = TakeIova(entry.Region, length);
+            entry.Region = region;
+            entry.Iova = iova;
             if (locked) _lockedBytes += length;
             _registeredBytes += length;
             Changed();
@@ -203,8 +218,7 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
         lock (_lock)
         {
             ref var entry = ref Find(buffer, EntryKind.Registered);
-            if (entry.Iova != IoBufferInfo.NoIova) _iova!.Return(entry.Iova, entry.Length);
-            _regions.Remove(entry.Region);
+            RemoveRegion(entry.Region, entry.Iova, entry.Length);
             Changed();
             if (entry.Locked)
             {
@@ -223,6 +237,7 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
         lock (_lock)
         {
             ref var entry = ref Find(buffer, EntryKind.Free);
+            ObjectDisposedException.ThrowIf(_disposed && entry.Pool is not null, this);
             *info = entry.Pool is { } pool
                 ? new IoBufferInfo
                 {
@@ -281,7 +296,7 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
     /// <inheritdoc/>
     public ulong* GetGeneration() => _generation;
 
-    /// <summary>Gives every pool back; buffers that are still out there become invalid.</summary>
+    /// <summary>Gives every pool back; buffers that are still out there become invalid, and may still be freed.</summary>
     public void Dispose()
     {
         lock (_lock)
@@ -289,14 +304,7 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
             if (_disposed) return;
             _disposed = true;
             if (_buffers != 0) _log.Write(LogLevel.Warning, "memory", $"{_buffers} buffers were not freed");
-            foreach (var pool in _pools)
-            {
-                _regions.Remove(pool.Region);
-                pool.Unmap();
-            }
-
-            _pools.Clear();
-            Changed();
+            while (_pools.Count != 0) RemovePool(_pools[^1]);
         }
     }
 

@@ -8,6 +8,9 @@ namespace Comanche.Runtime;
 /// <param name="PhysicalAddresses">Whether physical addresses can be seen.</param>
 public sealed record MemoryLimits(ulong LockableBytes, bool HugePages, bool PhysicalAddresses)
 {
+    /// <summary>How many bytes of addresses devices have for all regions together. The default ends at 39 bits, the narrowest address width of an IOMMU in use.</summary>
+    public ulong DeviceAddressBytes { get; init; } = (1UL << 39) - (1UL << 32);
+
     /// <summary>The limits of this process now.</summary>
     public static MemoryLimits Detect() => new(Limits.LockableBytes, Limits.HugePages.Total > 0, Limits.MaySeePhysicalAddresses);
 }

@@ -11,6 +11,7 @@ namespace Comanche.Runtime;
 /// <para>A value below 128 has a bucket of its own; above that every power of two is divided into 64 buckets, so a bucket is at most 1/64 of its value wide, and a percentile, which is
 /// the middle of its bucket, at most 0.8 % off. Values beyond 2^42 ns (73 minutes) count as that. (42 − 6 + 1) × 64 = 2368 buckets, 18.5 KiB.</para>
 /// <para>One thread at a time records. Any thread may read meanwhile: it sees each count as it was a moment ago.</para>
+/// <para>The memory goes with the object at the latest, and the collector may take that for dead while one of its own methods still runs: each keeps it alive to its last access.</para>
 /// </remarks>
 public sealed unsafe class LatencyHistogram : IDisposable
 {
@@ -33,6 +34,7 @@ public sealed unsafe class LatencyHistogram : IDisposable
         {
             ulong count = 0;
             for (var i = 0; i < BucketCount; i++) count += _buckets[i];
+            GC.KeepAlive(this);
             return count;
         }
     }
@@ -49,6 +51,7 @@ public sealed unsafe class LatencyHistogram : IDisposable
                 count += _buckets[i];
             }
 
+            GC.KeepAlive(this);
             return count == 0 ? 0 : sum / count;
         }
     }
@@ -67,6 +70,7 @@ public sealed unsafe class LatencyHistogram : IDisposable
                 count += _buckets[i];
             }
 
+            GC.KeepAlive(this);
             return count == 0 ? 0 : Math.Sqrt(sum / count);
         }
     }
@@ -79,6 +83,7 @@ public sealed unsafe class LatencyHistogram : IDisposable
             for (var i = 0; i < BucketCount; i++)
                 if (_buckets[i] != 0)
                     return Lower(i);
+            GC.KeepAlive(this);
             return 0;
         }
     }
@@ -91,13 +96,18 @@ public sealed unsafe class LatencyHistogram : IDisposable
             for (var i = BucketCount - 1; i >= 0; i--)
                 if (_buckets[i] != 0)
                     return Lower(i + 1) - 1;
+            GC.KeepAlive(this);
             return 0;
         }
     }
 
     /// <summary>Records one value. Owner thread.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Record(ulong ns) => _buckets[IndexOf(ns)]++;
+    public void Record(ulong ns)
+    {
+        _buckets[IndexOf(ns)]++;
+        GC.KeepAlive(this);
+    }
 
     /// <summary>The value in nanoseconds that so many percent of all values do not exceed; 0 where nothing was recorded.</summary>
     /// <param name="percent">0 to 100.</param>
@@ -113,6 +123,7 @@ public sealed unsafe class LatencyHistogram : IDisposable
             if (seen >= rank) return (ulong)Middle(i);
         }
 
+        GC.KeepAlive(this);
         return Max; // Values came while we counted.
     }
 
@@ -120,10 +131,16 @@ public sealed unsafe class LatencyHistogram : IDisposable
     public void Add(LatencyHistogram other)
     {
         for (var i = 0; i < BucketCount; i++) _buckets[i] += other._buckets[i];
+        GC.KeepAlive(other);
+        GC.KeepAlive(this);
     }
 
     /// <summary>Forgets all values. Owner thread.</summary>
-    public void Clear() => NativeMemory.Clear(_buckets, BucketCount * sizeof(ulong));
+    public void Clear()
+    {
+        NativeMemory.Clear(_buckets, BucketCount * sizeof(ulong));
+        GC.KeepAlive(this);
+    }
 
     /// <summary>The bucket of a value.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -45,7 +45,7 @@ public readonly record struct ReactorLoad(ulong BusyNs, ulong IdleNs, ulong Slee
 /// <para>No wake-up is lost: the reactor sets <c>Sleeping</c>, then a full barrier, then looks at the work once more and sleeps only if there is none; a waker makes its
 /// work visible, then a full barrier, then looks at the state. Of the two looks at least one sees the other side's store (Dekker's argument). So waking
 /// a reactor that is awake is a barrier and a load; one that sleeps gets one write to its eventfd.</para>
-/// <para>A poller that throws is logged and taken away; the reactor goes on.</para>
+/// <para>A poller that throws is logged, taken away and told so; the reactor goes on.</para>
 /// </remarks>
 public sealed unsafe class Reactor : IReactor, IDisposable
 {
@@ -57,7 +57,8 @@ public sealed unsafe class Reactor : IReactor, IDisposable
     private readonly Lock _postLock = new();
     private readonly Thread _thread;
     private readonly ManualResetEventSlim _started = new();
-    private readonly int _event;
+    private readonly EventDescriptor _wakeUp;
+    private readonly int _event; // The number of _wakeUp, for the reactor's own thread.
     private Queue<Action> _posted = new(); // Under _postLock.
     private Queue<Action> _running = new(); // Reactor thread only.
     private IPoller?[] _pollers = new IPoller?[8]; // Reactor thread only; a removed one leaves a gap until the round ends.
@@ -77,8 +78,9 @@ public sealed unsafe class Reactor : IReactor, IDisposable
         _options = options;
         _log = log ?? LogSink.None;
         Name = options.Name;
-        var error = Threads.CreateEvent(out _event);
-        if (error != 0) throw new ComancheException($"reactor {Name}: no eventfd: {Linux.Memory.Describe(error)}");
+        var error = EventDescriptor.Create(out var wakeUp);
+        _wakeUp = wakeUp ?? throw new ComancheException($"reactor {Name}: no eventfd: {Linux.Memory.Describe(error)}");
+        _event = wakeUp.Number;
         _waitSet.Capacity = 16;
         _waitSet.Descriptors = (int*)NativeMemory.Alloc((nuint)_waitSet.Capacity, sizeof(int));
         _thread = new Thread(Run) { IsBackground = true, Name = Name };
@@ -157,7 +159,7 @@ public sealed unsafe class Reactor : IReactor, IDisposable
         // Orders the caller's work before the look at the state; pairs with the barrier in TrySleep.
         Interlocked.MemoryBarrier();
         if (Volatile.Read(ref _state) != Sleeping) return;
-        if (Interlocked.Exchange(ref _state, Awake) == Sleeping) Threads.SignalEvent(_event);
+        if (Interlocked.Exchange(ref _state, Awake) == Sleeping) _wakeUp.Signal();
     }
 
     /// <summary>
@@ -174,7 +176,7 @@ public sealed unsafe class Reactor : IReactor, IDisposable
 
         Wake();
         _thread.Join();
-        Linux.Memory.Close(_event);
+        _wakeUp.Dispose(); // A waker may have changed the state and not signalled yet.
         NativeMemory.Free(_waitSet.Descriptors);
         _started.Dispose();
     }
@@ -316,6 +318,14 @@ public sealed unsafe class Reactor : IReactor, IDisposable
         if (!ReferenceEquals(_pollers[index], poller)) return; // It had removed itself.
         _pollers[index] = null;
         _gaps = true;
+        try
+        {
+            poller.Failed(exception);
+        }
+        catch (Exception e)
+        {
+            _log.Write(LogLevel.Error, Name, $"{poller.GetType().Name} failed to end its work: {e}");
+        }
     }
 
     private void CloseGaps()

@@ -7,7 +7,7 @@ namespace Comanche;
 /// A volume of blocks. Its work is done through queues, one for each thread that uses it; any number of queues may be open, on any threads.
 /// Buffers come from the memory interface that it inherits.
 /// </summary>
-[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8)]
+[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8, ExceptionToUnmanagedMarshaller = typeof(FailureMarshaller))]
 [Guid("c0a4c4e0-0012-4b1e-9a51-6d6f6e746501")]
 public unsafe partial interface IBlockDevice : IZerocopyMemory
 {

@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+
 namespace Comanche;
 
 /// <summary>
@@ -8,7 +10,7 @@ public abstract class Component : IBase, INamed
 {
     private readonly List<(string Role, IBase Component)> _bindings = []; // Set-up thread only.
     private readonly List<IBase> _parts = [];                           // Set-up thread only; aggregated components, owned.
-    private int _count = 1;
+    private ComponentCount _count = new();
     private bool _started;
 
     /// <summary>Makes a component that lives in a host.</summary>
@@ -41,15 +43,14 @@ public abstract class Component : IBase, INamed
     }
 
     /// <inheritdoc/>
-    public uint Retain() => (uint)Interlocked.Increment(ref _count);
+    public uint Retain() => _count.Retain(Name);
 
     /// <inheritdoc/>
     public uint Release()
     {
-        var left = Interlocked.Decrement(ref _count);
-        if (left < 0) throw new ComancheException($"{Name}: released more often than retained");
+        var left = _count.Release(Name);
         if (left == 0) CloseNow();
-        return (uint)left;
+        return left;
     }
 
     /// <inheritdoc/>
@@ -97,7 +98,7 @@ public abstract class Component : IBase, INamed
     /// <summary>Ends its work, durably. No queue is open on it. When it throws, the component stays started.</summary>
     protected virtual void OnStop() { }
 
-    /// <summary>Gives back everything; called once, by the last release. It is stopped by then.</summary>
+    /// <summary>Gives back everything; called once, by the last release. It is stopped by then; where it can't be stopped it stays open and this is not called.</summary>
     protected virtual void OnClose() { }
 
     /// <summary>Takes a component in as a part (aggregation): <see cref="Query"/> answers for it, its count is released on close.</summary>
@@ -119,22 +120,58 @@ public abstract class Component : IBase, INamed
 
     private void CloseNow()
     {
+        StopOrStay();
+        try
+        {
+            OnClose();
+        }
+        finally
+        {
+            IBase[] held = [.. _parts, .. _bindings.Select(b => b.Component)];
+            _parts.Clear();
+            _bindings.Clear();
+            ReleaseAll(held);
+        }
+    }
+
+    // What can't be stopped is still used, by an open queue for example: a leak is better than a use after free.
+    private void StopOrStay()
+    {
         try
         {
             Stop();
         }
-        finally
+        catch (Exception e)
         {
-            OnClose();
-            ReleaseBindings();
-            for (var i = _parts.Count - 1; i >= 0; i--) _parts[i].Release();
-            _parts.Clear();
+            _count.Restore();
+            var why = e is ComancheException ? e.Message : $"{Name}: {e.Message}";
+            throw new ComancheException($"{why}; it is not closed, and keeps what it holds", e);
         }
     }
 
     private void ReleaseBindings()
     {
-        for (var i = _bindings.Count - 1; i >= 0; i--) _bindings[i].Component.Release();
+        IBase[] held = [.. _bindings.Select(b => b.Component)];
         _bindings.Clear();
+        ReleaseAll(held);
+    }
+
+    // From the last to the first, whatever one of them throws; the first failure is thrown at the end.
+    private static void ReleaseAll(IBase[] components)
+    {
+        ExceptionDispatchInfo? failure = null;
+        for (var i = components.Length - 1; i >= 0; i--)
+        {
+            try
+            {
+                components[i].Release();
+            }
+            catch (Exception e)
+            {
+                failure ??= ExceptionDispatchInfo.Capture(e);
+            }
+        }
+
+        failure?.Throw();
     }
 }

@@ -16,7 +16,7 @@ namespace Comanche;
 /// <para><b>Errors.</b> Mistakes in set-up throw <see cref="ComancheException"/>; across a language border that is an HRESULT,
 /// and the text travels by <see cref="IHost.Fail"/>.</para>
 /// </remarks>
-[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8)]
+[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8, ExceptionToUnmanagedMarshaller = typeof(FailureMarshaller))]
 [Guid("c0a4c4e0-0001-4b1e-9a51-6d6f6e746501")]
 public partial interface IBase
 {
@@ -27,11 +27,14 @@ public partial interface IBase
     /// <param name="interfaceId">The UUID of the interface, which fixes syntax and semantics.</param>
     IBase? Query(in Guid interfaceId);
 
-    /// <summary>Adds one to the component's count and returns the new count.</summary>
+    /// <summary>Adds one to the component's count and returns the new count. One that is closed can't be retained: that throws, or returns 0.</summary>
     [PreserveSig]
     uint Retain();
 
-    /// <summary>Takes one from the component's count and returns what is left; at zero the component is closed before the call returns.</summary>
+    /// <summary>
+    /// Takes one from the component's count and returns what is left; at zero the component is closed before the call returns. A component that can't be stopped, since a
+    /// queue is open on it for example, stays open with the count that the last release was to take: that throws, or returns 1 with the text of <see cref="IHost.Fail"/>.
+    /// </summary>
     [PreserveSig]
     uint Release();
 

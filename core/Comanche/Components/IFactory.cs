@@ -7,7 +7,7 @@ namespace Comanche;
 /// Makes one or more kinds of component. A native library exports one C function, <c>int32_t comanche_factory(void** factory)</c>, which
 /// answers an object with this interface; a managed assembly needs none, since its classes carry <see cref="ComponentAttribute"/>.
 /// </summary>
-[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8)]
+[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8, ExceptionToUnmanagedMarshaller = typeof(FailureMarshaller))]
 [Guid("c0a4c4e0-0002-4b1e-9a51-6d6f6e746501")]
 public partial interface IFactory
 {

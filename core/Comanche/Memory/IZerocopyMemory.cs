@@ -81,7 +81,7 @@ public unsafe struct MemoryRegion
 /// A buffer that one device gave can be used with every other, since the process has one registry.
 /// </summary>
 /// <remarks>Any thread may call these methods; they lock and are not for the data path. Mistakes throw <see cref="ComancheException"/>.</remarks>
-[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8)]
+[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8, ExceptionToUnmanagedMarshaller = typeof(FailureMarshaller))]
 [Guid("c0a4c4e0-0010-4b1e-9a51-6d6f6e746501")]
 public unsafe partial interface IZerocopyMemory : IBase
 {
@@ -97,7 +97,10 @@ public unsafe partial interface IZerocopyMemory : IBase
     /// </summary>
     void ReallocateIoBuffer(IoBuffer buffer, nuint size, uint alignment);
 
-    /// <summary>Frees a buffer that was allocated here. No I/O may be using it.</summary>
+    /// <summary>
+    /// Frees a buffer that was allocated here. No I/O may be using it, so nothing reaches it afterwards. Where its memory goes with it, an address mapping for devices is
+    /// gone on return; a queue that keeps a table of regions (as io_uring) gives up its pin at its next Submit or Poll.
+    /// </summary>
     void FreeIoBuffer(IoBuffer buffer);
 
     /// <summary>
@@ -107,7 +110,10 @@ public unsafe partial interface IZerocopyMemory : IBase
     /// <param name="length">Bytes, a multiple of the page size.</param>
     IoBuffer RegisterMemory(void* address, nuint length);
 
-    /// <summary>Takes registered memory back. No I/O may be using it. Returns when no device can reach it any more.</summary>
+    /// <summary>
+    /// Takes registered memory back. No I/O may be using it, so nothing reaches it afterwards. An address mapping for devices is gone on return; a queue that keeps a
+    /// table of regions (as io_uring) gives up its pin at its next Submit or Poll.
+    /// </summary>
     void UnregisterMemory(IoBuffer buffer);
 
     /// <summary>Says where a buffer lies.</summary>

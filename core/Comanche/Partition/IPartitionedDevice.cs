@@ -34,7 +34,7 @@ public unsafe struct PartitionInfo
 
 /// <summary>A device that is divided into numbered partitions, each of which is a block device.</summary>
 /// <remarks>Set-up interface: one thread at a time; reads and writes the table synchronously. Errors throw.</remarks>
-[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8)]
+[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8, ExceptionToUnmanagedMarshaller = typeof(FailureMarshaller))]
 [Guid("c0a4c4e0-0020-4b1e-9a51-6d6f6e746501")]
 public unsafe partial interface IPartitionedDevice : IBase
 {

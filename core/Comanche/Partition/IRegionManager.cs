@@ -22,7 +22,7 @@ public unsafe struct RegionInfo
 
 /// <summary>Divides a device into regions that are known by name.</summary>
 /// <remarks>Set-up interface: one thread at a time; every change is durable when the call returns. Errors throw.</remarks>
-[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8)]
+[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8, ExceptionToUnmanagedMarshaller = typeof(FailureMarshaller))]
 [Guid("c0a4c4e0-0021-4b1e-9a51-6d6f6e746501")]
 public unsafe partial interface IRegionManager : IBase
 {

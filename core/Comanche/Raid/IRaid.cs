@@ -44,7 +44,7 @@ public struct RaidMember
 }
 
 /// <summary>What can be asked of a device that is made of members.</summary>
-[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8)]
+[GeneratedComInterface(StringMarshalling = StringMarshalling.Utf8, ExceptionToUnmanagedMarshaller = typeof(FailureMarshaller))]
 [Guid("c0a4c4e0-0022-4b1e-9a51-6d6f6e746501")]
 public unsafe partial interface IRaid : IBase
 {

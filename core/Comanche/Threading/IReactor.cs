@@ -10,6 +10,13 @@ public unsafe interface IPoller
 
     /// <summary>Readies for a sleep, as <see cref="IIoQueue.Arm"/> does: it looks once more itself, and is not polled again before the sleep. Reactor thread only.</summary>
     long Arm(WaitSet* waitSet);
+
+    /// <summary>
+    /// Says that the reactor took this poller away because a call of it threw. It is not called any more, unless it adds itself anew here; whoever waits
+    /// for it is to be told. Reactor thread only.
+    /// </summary>
+    /// <param name="exception">What it threw; the reactor has logged it.</param>
+    void Failed(Exception exception) { }
 }
 
 /// <summary>

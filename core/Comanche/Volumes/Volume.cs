@@ -17,7 +17,8 @@ namespace Comanche;
 /// steady state. As with every pooled <see cref="ValueTask"/>, the result is awaited once.</para>
 /// <para><b>Cancellation</b> is a request: the task ends when the device has given the caller's memory back, with <see cref="OperationCanceledException"/> where
 /// something was left undone. What a cancelled change had done by then is undefined.</para>
-/// <para><b>Errors</b> of the device are <see cref="ComancheIoException"/> with their <see cref="IoStatus"/>.</para>
+/// <para><b>Errors</b> of the device are <see cref="ComancheIoException"/> with their <see cref="IoStatus"/>. Where its queue breaks the contract and throws, all calls, also later ones,
+/// fail with <see cref="IoStatus.DeviceFailed"/> and that as their cause.</para>
 /// </remarks>
 public sealed class Volume : IAsyncDisposable
 {
@@ -79,20 +80,16 @@ public sealed class Volume : IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfNotEqual(options is { BounceBuffers: > 0, BounceBytes: > 0 }, true, nameof(options));
         var volume = new Volume(device, reactor, options);
         var opened = new TaskCompletionSource<Volume>(TaskCreationOptions.RunContinuationsAsynchronously);
-        reactor.Post(() =>
+        try
         {
-            try
-            {
-                volume._worker = new VolumeWorker(volume, device, reactor, volume._info, options);
-                reactor.Add(volume._worker);
-                opened.SetResult(volume);
-            }
-            catch (Exception e)
-            {
-                device.Release();
-                opened.SetException(e);
-            }
-        });
+            reactor.Post(() => volume.Open(opened));
+        }
+        catch
+        {
+            device.Release();
+            throw;
+        }
+
         return opened.Task;
     }
 
@@ -209,6 +206,21 @@ public sealed class Volume : IAsyncDisposable
         lock (_lock)
             if (_pooled < _pool.Length)
                 _pool[_pooled++] = request;
+    }
+
+    private void Open(TaskCompletionSource<Volume> opened)
+    {
+        try
+        {
+            _worker = new VolumeWorker(this, _device, _reactor, _info, _options);
+            _reactor.Add(_worker);
+            opened.SetResult(this);
+        }
+        catch (Exception e)
+        {
+            _device.Release();
+            opened.SetException(e);
+        }
     }
 
     private ValueTask RunAsync(IoOperation operation, IoFlags flags, long offset, long length, Memory<byte> memory, CancellationToken token)

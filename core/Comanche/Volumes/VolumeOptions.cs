@@ -20,7 +20,7 @@ public sealed record VolumeOptions
 
     /// <summary>
     /// Whether continuations run on the reactor's thread rather than on the thread pool. Saves the way between threads; what they do delays every I/O of that reactor,
-    /// and one that blocks stops it.
+    /// and one that blocks stops it. What one throws is reported by the reactor, as of posted work.
     /// </summary>
     public bool InlineContinuations { get; init; }
 

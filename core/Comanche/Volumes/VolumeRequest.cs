@@ -18,6 +18,7 @@ internal sealed unsafe class VolumeRequest(Volume volume, VolumeWorker worker) :
     private CancellationTokenRegistration _registration;
     private CancellationToken _token;
     private ManualResetEventSlim? _event; // Of the thread that waits, in a synchronous call.
+    private Exception? _cause;            // Of a failure that is not the device's answer.
     private bool _synchronous;
     private int _cancelled;
 
@@ -62,6 +63,12 @@ internal sealed unsafe class VolumeRequest(Volume volume, VolumeWorker worker) :
 
     /// <summary>Whether the caller does not want it any more. Any thread.</summary>
     public bool IsCancelled => Volatile.Read(ref _cancelled) != 0;
+
+    /// <summary>Whether nothing more is to be done of it. Reactor thread only.</summary>
+    public bool IsOver => Status != IoStatus.Success || IsCancelled;
+
+    /// <summary>Whether a device that failed may still touch its memory: that stays pinned, and its blocks locked, for good. Reactor thread only.</summary>
+    public bool IsLost { get; set; }
 
     // The list of VolumeLocks, under its lock. HoldsLock is read by the reactor too, which alone brings it in and takes it out.
     public VolumeRequest? Previous;
@@ -122,6 +129,14 @@ internal sealed unsafe class VolumeRequest(Volume volume, VolumeWorker worker) :
         GetResult(version);
     }
 
+    /// <summary>Makes it fail for what became of its volume, if it has not failed for something else.</summary>
+    public void Fail(Exception cause)
+    {
+        if (Status != IoStatus.Success) return;
+        Status = IoStatus.DeviceFailed;
+        _cause = cause;
+    }
+
     /// <summary>Called on the reactor when all pieces are back. Nothing of this may be used afterwards.</summary>
     public void Complete(bool inline)
     {
@@ -131,9 +146,10 @@ internal sealed unsafe class VolumeRequest(Volume volume, VolumeWorker worker) :
 
     void IThreadPoolWorkItem.Execute() => Finish();
 
-    /// <summary>Throws what came of it, and gives the request back.</summary>
+    /// <summary>Throws what came of it, and gives the request back. Asked too early, or with the token of an earlier call, it throws and the request stays where it is.</summary>
     public void GetResult(short token)
     {
+        if (_core.GetStatus(token) == ValueTaskSourceStatus.Pending) throw new InvalidOperationException("the result of a call was asked for before its end");
         try
         {
             _core.GetResult(token);
@@ -141,7 +157,7 @@ internal sealed unsafe class VolumeRequest(Volume volume, VolumeWorker worker) :
         finally
         {
             _core.Reset();
-            volume.Return(this);
+            if (!IsLost) volume.Return(this); // Else it stands in the list of locks for good.
         }
     }
 
@@ -157,7 +173,7 @@ internal sealed unsafe class VolumeRequest(Volume volume, VolumeWorker worker) :
         (Operation, Flags, Offset, Length) = (operation, flags, offset, length);
         Memory = null;
         (IsDma, Region, _token, _registration, _pin, _synchronous, _cancelled) = (false, 0, default, default, default, false, 0);
-        (Cursor, Outstanding, Status, IsStarted, IsStalled) = (0, 0, IoStatus.Success, false, false);
+        (Cursor, Outstanding, Status, IsStarted, IsStalled, IsLost, _cause) = (0, 0, IoStatus.Success, false, false, false, null);
         var blockSize = (long)volume.BlockSize;
         FirstLba = (ulong)(offset / blockSize);
         LastLba = (ulong)((offset + Math.Max(length, 1) - 1) / blockSize);
@@ -176,7 +192,7 @@ internal sealed unsafe class VolumeRequest(Volume volume, VolumeWorker worker) :
     {
         // After this no callback runs any more; one that runs now is waited for, and it only sets a flag.
         _registration.Dispose();
-        _pin.Dispose();
+        if (!IsLost) _pin.Dispose();
         var waiter = _synchronous ? _event : null;
         SetOutcome();
         waiter?.Set();
@@ -186,6 +202,6 @@ internal sealed unsafe class VolumeRequest(Volume volume, VolumeWorker worker) :
     {
         if (Status == IoStatus.Success) _core.SetResult(true);
         else if (Status == IoStatus.Cancelled && IsCancelled) _core.SetException(new OperationCanceledException(_token));
-        else _core.SetException(new ComancheIoException($"{Operation.ToString().ToLowerInvariant()} of {Length} bytes at offset {Offset}", Status));
+        else _core.SetException(new ComancheIoException($"{Operation.ToString().ToLowerInvariant()} of {Length} bytes at offset {Offset}", Status, _cause));
     }
 }

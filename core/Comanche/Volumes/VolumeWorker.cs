@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 
 namespace Comanche;
@@ -11,9 +12,10 @@ namespace Comanche;
 /// written with the same descriptor and buffer.</para>
 /// <para>A change enters <see cref="VolumeLocks"/> before its first piece is made, so whoever holds a descriptor or a buffer never waits for a lock: pieces always
 /// come back, and nothing can wait in a circle. Requests that lack a descriptor or a buffer stand in a line and take turns, a few pieces each.</para>
+/// <para>A queue that throws is not touched again but to give up what it holds; every request fails then (<see cref="Failed"/>).</para>
 /// <para>Reactor thread only, but for <see cref="Push"/> and <see cref="CancelSoon"/>. Nothing is allocated after the constructor.</para>
 /// </remarks>
-internal sealed unsafe class VolumeWorker : IPoller
+internal sealed unsafe partial class VolumeWorker : IPoller
 {
     private const int PollBatch = 64;
 
@@ -38,6 +40,7 @@ internal sealed unsafe class VolumeWorker : IPoller
     private readonly byte* _bounces;
     private readonly uint _bounceRegion;
     private readonly uint _bounceBytes;
+    private readonly nuint _bounceStride; // From one bounce buffer to the next: each is aligned as the device asks.
     private readonly ulong* _copiedCounter;
     private readonly bool _inline;
     private int _activeCount;
@@ -58,7 +61,8 @@ internal sealed unsafe class VolumeWorker : IPoller
         _copiedCounter = options.Host is { } host ? host.AddCounter("volume.copied", "By", "Bytes copied between callers' memory and DMA memory") : null;
         var blocks = Math.Clamp(((uint)options.BounceBytes + info.BlockSize - 1) / info.BlockSize, 1, info.MaxTransferBlocks);
         _bounceBytes = blocks * info.BlockSize;
-        _bounceBuffer = device.AllocateIoBuffer((nuint)options.BounceBuffers * _bounceBytes, Math.Max(info.BufferAlignment, 4096), -1);
+        _bounceStride = (_bounceBytes + (nuint)info.BufferAlignment - 1) / info.BufferAlignment * info.BufferAlignment;
+        _bounceBuffer = device.AllocateIoBuffer((nuint)options.BounceBuffers * _bounceStride, Math.Max(info.BufferAlignment, 4096), -1);
         IoBufferInfo memory;
         device.GetBufferInfo(_bounceBuffer, &memory);
         _bounces = (byte*)memory.Address;
@@ -101,35 +105,37 @@ internal sealed unsafe class VolumeWorker : IPoller
     /// <inheritdoc/>
     public int Poll()
     {
-        var done = 0;
-        while (_incoming.Pop() is { } request)
-        {
-            if (request.IsStarted) Continue(request);
-            else Start(request);
-            done++;
-        }
-
+        var done = TakeIncoming();
+        if (_failure is not null) return done;
         if (Volatile.Read(ref _cancels) != 0 && Interlocked.Exchange(ref _cancels, 0) != 0) CancelActive();
-        if (_ready.Count != 0) _ready.SubmitTo(_queue);
+        if (_ready.Count != 0) Submit();
         var count = _queue.Poll(_completed, PollBatch);
         for (var i = 0; i < count; i++) PieceIsBack(_completed[i]);
         done += count;
         if (_stalledHead != _stalledTail) done += ContinueStalled();
-        if (_ready.Count != 0) done += _ready.SubmitTo(_queue);
+        if (_ready.Count != 0) done += Submit();
         return done;
     }
 
     /// <inheritdoc/>
     public long Arm(WaitSet* waitSet)
     {
+        if (_failure is not null) return _incoming.IsEmpty ? WaitSet.Forever : 0;
+
         // What is ready and not submitted waits for room in the queue, which a completion makes.
         var deadline = _queue.Arm(waitSet);
         return _incoming.IsEmpty && Volatile.Read(ref _cancels) == 0 ? deadline : 0;
     }
 
-    /// <summary>Closes the queue and gives the memory back; nothing is in progress.</summary>
+    /// <summary>Closes the queue and gives the memory back; nothing is in progress. Throws where a queue that failed kept pieces: then all of it stays.</summary>
     public void Close()
     {
+        if (Lost != 0)
+        {
+            var name = _device is INamed named ? named.Name : "a volume";
+            throw new ComancheException($"{name}: a queue failed with {Lost} I/Os that did not come back: it is not closed, and the device stays in use", _failure);
+        }
+
         _queue.Close();
         NativeObject.FinalRelease(_queue);
         _device.FreeIoBuffer(_bounceBuffer);
@@ -138,20 +144,40 @@ internal sealed unsafe class VolumeWorker : IPoller
         NativeMemory.Free(_completed);
     }
 
+    private int TakeIncoming()
+    {
+        var done = 0;
+        for (; _incoming.Pop() is { } request; done++)
+        {
+            if (_failure is not null) request.Fail(_failure);
+            if (request.IsStarted) Continue(request);
+            else Start(request);
+        }
+
+        return done;
+    }
+
+    private int Submit()
+    {
+        _isSubmitting = true;
+        var count = _ready.SubmitTo(_queue);
+        _isSubmitting = false;
+        return count;
+    }
+
     private void Start(VolumeRequest request)
     {
         request.IsStarted = true;
         request.ActiveIndex = _activeCount;
         _active[_activeCount++] = request;
-        if (request.IsCancelled) Continue(request);
+        if (request.IsOver) Continue(request);
         else if (!request.Operation.IsChange() || _locks.Enter(request)) Continue(request);
     }
 
     // Makes pieces as far as a turn, the descriptors and the buffers go; ends the request where there is nothing left to do.
     private void Continue(VolumeRequest request)
     {
-        var stop = request.Status != IoStatus.Success || request.IsCancelled;
-        for (var turn = 0; !stop && !IsCut(request); turn++)
+        for (var turn = 0; !request.IsOver && !IsCut(request); turn++)
         {
             if (turn == PiecesPerTurn || !MakePiece(request))
             {
@@ -182,15 +208,32 @@ internal sealed unsafe class VolumeWorker : IPoller
         for (; done < waiting && _slab.Available != 0; done++)
         {
             var free = (_slab.Available, _freeBounceCount);
-            ref var slot = ref _stalled[_stalledHead++ & (_stalled.Length - 1)];
-            var request = slot!;
-            slot = null;
-            request.IsStalled = false;
+            var request = TakeStalled();
             Continue(request);
             if (free == (_slab.Available, _freeBounceCount) && request.IsStalled) break;
         }
 
         return done;
+    }
+
+    private VolumeRequest TakeStalled()
+    {
+        ref var slot = ref _stalled[_stalledHead++ & (_stalled.Length - 1)];
+        var request = slot!;
+        slot = null;
+        request.IsStalled = false;
+        return request;
+    }
+
+    // Takes out of the line what is over; the others keep their order.
+    private void SiftStalled()
+    {
+        for (var left = _stalledTail - _stalledHead; left != 0; left--)
+        {
+            var request = TakeStalled();
+            if (request.IsOver) Continue(request);
+            else Stall(request);
+        }
     }
 
     private void End(VolumeRequest request)
@@ -199,9 +242,17 @@ internal sealed unsafe class VolumeWorker : IPoller
         _active[request.ActiveIndex] = last;
         last.ActiveIndex = request.ActiveIndex;
         _active[_activeCount] = null!;
-        if (request.HoldsLock) _locks.Leave(request);
+        if (request.HoldsLock && !request.IsLost) _locks.Leave(request);
         _volume.SlotIsFree();
-        request.Complete(_inline);
+        try
+        {
+            request.Complete(_inline);
+        }
+        catch (Exception e)
+        {
+            // A continuation on this thread threw: its caller's mistake, and no other caller's. As posted work it is the reactor's to report.
+            _reactor.Post(() => ExceptionDispatchInfo.Throw(e));
+        }
     }
 
     private void CancelActive()
@@ -209,14 +260,20 @@ internal sealed unsafe class VolumeWorker : IPoller
         for (var i = 0; i < _slab.Capacity; i++)
             if (_pieces[i].Request is { IsCancelled: true })
                 _queue.Cancel(_slab[i]);
+        SiftStalled();
+        WithdrawFromLocks();
+    }
 
+    // Ends what is over and waits for a lock.
+    private void WithdrawFromLocks()
+    {
         // Backwards: one that ends is replaced by the last, which was looked at.
         for (var i = _activeCount - 1; i >= 0; i--)
         {
             var request = _active[i];
-            if (!request.IsCancelled || request.Outstanding != 0 || request.IsStalled) continue;
+            if (!request.IsOver || request.Outstanding != 0) continue;
 
-            // It waits for the lock. If it got it meanwhile it comes through the ring, and ends there.
+            // If it got the lock meanwhile it comes through the ring, and ends there.
             if (request.HoldsLock && _locks.Withdraw(request)) Continue(request);
         }
     }
@@ -355,7 +412,7 @@ internal sealed unsafe class VolumeWorker : IPoller
         if (_copiedCounter is not null) *_copiedCounter += bytes;
     }
 
-    private byte* BounceAt(int index) => _bounces + (nuint)index * _bounceBytes;
+    private byte* BounceAt(int index) => _bounces + (nuint)index * _bounceStride;
 
     private struct Piece
     {

@@ -42,6 +42,15 @@ public sealed class ContractTests
     }
 
     [Fact]
+    public void What_a_managed_component_throws_takes_its_words_over_the_border()
+    {
+        var speechless = Model.Interfaces.Where(i => i.Type.GetCustomAttribute<GeneratedComInterfaceAttribute>()!.ExceptionToUnmanagedMarshaller != typeof(FailureMarshaller));
+
+        // For a method that keeps its signature and gives nothing the generator makes no code with a marshaller of ours.
+        Assert.Equal([], speechless.Where(i => !i.Type.GetMethods().Any(m => m.ReturnType == typeof(void) && m.GetMethodImplementationFlags().HasFlag(MethodImplAttributes.PreserveSig))).Select(i => i.Type.Name));
+    }
+
+    [Fact]
     public void Every_method_has_the_slot_that_the_list_says()
     {
         foreach (var type in Model.Interfaces)

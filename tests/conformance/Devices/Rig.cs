@@ -1,3 +1,5 @@
+using Comanche.Runtime;
+
 namespace Comanche.Conformance.Tests;
 
 /// <summary>One device under test, started, over what its recipe prepared. Taken apart at the end, where it shows that no memory was left behind.</summary>
@@ -11,9 +13,10 @@ public sealed class Rig : IDisposable
     /// <summary>Makes and starts the device of a name.</summary>
     /// <param name="name">The name, of <see cref="DeviceCatalogue"/>.</param>
     /// <param name="stubbornness">Where given, the memory devices below are stubborn (<see cref="Workbench.Stubbornness"/>).</param>
-    public Rig(string name, Random? stubbornness = null)
+    /// <param name="registry">Where given, all memory is of this registry, which the caller disposes of.</param>
+    public Rig(string name, Random? stubbornness = null, MemoryRegistry? registry = null)
     {
-        _bench = new Workbench { Stubbornness = stubbornness };
+        _bench = new Workbench { Stubbornness = stubbornness, Registry = registry };
         try
         {
             _prepared = DeviceCatalogue.Get(name).Prepare(_bench);
@@ -77,6 +80,6 @@ public sealed class Rig : IDisposable
             _bench.Dispose();
         }
 
-        Assert.Equal(0, _bench.Memory.Live);
+        Assert.Equal(0, _bench.Registry?.Statistics.Buffers ?? _bench.Memory.Live);
     }
 }

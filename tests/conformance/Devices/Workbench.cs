@@ -1,4 +1,5 @@
 using Comanche.Block;
+using Comanche.Runtime;
 using Comanche.Testing;
 
 namespace Comanche.Conformance.Tests;
@@ -18,14 +19,17 @@ public sealed class Workbench : IDisposable
     /// <summary>The stubborn devices that were made.</summary>
     public List<StrictDevice> Stubborn { get; } = [];
 
-    /// <summary>The one memory registry of everything on the bench.</summary>
+    /// <summary>The memory of everything on the bench, of which nothing is registered.</summary>
     public TestMemory Memory { get; } = new();
+
+    /// <summary>The memory registry of a process, where everything on the bench is to use that instead of <see cref="Memory"/>.</summary>
+    public MemoryRegistry? Registry { get; init; }
 
     /// <summary>A folder of this bench's own.</summary>
     public string Folder => _folder ??= Directory.CreateTempSubdirectory("comanche-conformance-").FullName;
 
     /// <summary>Makes a host.</summary>
-    public IHost Host(string name, HostFlags flags = HostFlags.None) => new TestHost(name) { Memory = Memory, Flags = flags };
+    public IHost Host(string name, HostFlags flags = HostFlags.None) => new TestHost(name) { Memory = Memory, Registry = Registry, Flags = flags };
 
     /// <summary>Adds a memory device, started.</summary>
     public IBlockDevice AddMemory(ulong mebibytes = 8, uint blockSize = 512)

@@ -14,8 +14,10 @@ internal static class NativeBuild
         (folder, _) => ["bash", Source.Path("examples/native/xor/build.sh"), folder]);
 
     /// <summary>The C++ component that fails as it is asked to, and counts what lives.</summary>
-    public static string Probe() => Build("c++", "g++", "probe.so", ["tests/conformance/Native/probe.cpp"],
-        (_, library) => ["c++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-I", Source.Path("native"), Source.Path("tests/conformance/Native/probe.cpp"), "-o", library]);
+    public static string Probe() => Cpp("probe");
+
+    /// <summary>The C++ component that has a block device as a part.</summary>
+    public static string Whole() => Cpp("whole");
 
     /// <summary>A factory in C with these descriptions.</summary>
     public static string Described(params string[] descriptions)
@@ -24,6 +26,13 @@ internal static class NativeBuild
         return Build("cc", "gcc", "described.so", ["tests/conformance/Native/described.c"],
             (_, library) => ["cc", "-std=c11", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fPIC", "-shared", $"-DDESCRIPTIONS={literals}", "-I", Source.Path("native"),
                 Source.Path("tests/conformance/Native/described.c"), "-o", library], literals);
+    }
+
+    private static string Cpp(string name)
+    {
+        var source = $"tests/conformance/Native/{name}.cpp";
+        return Build("c++", "g++", $"{name}.so", [source],
+            (_, library) => ["c++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-I", Source.Path("native"), Source.Path(source), "-o", library]);
     }
 
     private static string Build(string compiler, string package, string name, string[] sources, Func<string, string, string[]> command, string more = "")

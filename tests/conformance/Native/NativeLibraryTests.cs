@@ -1,12 +1,15 @@
 using System.Runtime.InteropServices;
+using System.Runtime.InteropServices.Marshalling;
 using Comanche.Block;
+using Comanche.Runtime;
+using Comanche.Runtime.Composition;
 using Comanche.Runtime.Loading;
 using Comanche.Testing;
 
 namespace Comanche.Conformance.Tests.Native;
 
 /// <summary>Libraries of components in native code: what they say, how they fail, when they go.</summary>
-public sealed unsafe class NativeLibraryTests
+public sealed unsafe partial class NativeLibraryTests
 {
     private static readonly Guid ProbeId = new("b8a5f1d0-3f0e-4e52-9a1c-0a1b2c3d4e5f");
 
@@ -68,6 +71,28 @@ public sealed unsafe class NativeLibraryTests
         Assert.StartsWith("probe: ", Fails(() => Probe(bench, "number")), StringComparison.Ordinal);
     }
 
+    [GeneratedComClass]
+    private sealed partial class Crowded(IHost host) : BlockDevice(host)
+    {
+        protected override VolumeInfo DescribeVolume() => new()
+        {
+            BlockSize = 512, BlockCount = 8, MaxTransferBlocks = 8, BufferAlignment = 1, MaxSegments = 1, AtomicWriteBlocks = 1, DiscardGranularityBlocks = 1,
+        };
+
+        protected override IIoQueue CreateQueue(QueueOptions options) => throw new ComancheException($"{Name}: no queue is left");
+    }
+
+    [Fact]
+    public void The_words_of_a_device_in_CSharp_reach_people_through_filters_in_Cpp()
+    {
+        using var bench = new Workbench();
+        var disk = bench.Add(new Crowded(bench.Host("disk")));
+        var lower = bench.Add(XorRecipe.Make()(bench.Host("lower")), ("", disk));
+        var upper = (IBlockDevice)bench.Add(XorRecipe.Make()(bench.Host("upper")), ("", lower));
+        const string Words = "opening a queue of the device below failed (0x80131500)";
+        Assert.Equal($"upper: {Words}: lower: {Words}: disk: no queue is left", Fails(() => Open(upper, new QueueOptions { Depth = 1 })));
+    }
+
     [Fact]
     public void What_a_component_in_another_language_is_told_of_its_options_is_what_was_written()
     {
@@ -103,6 +128,64 @@ public sealed unsafe class NativeLibraryTests
         device.Release();
     }
 
+    [Theory]
+    [InlineData("BlockSize", "0")]
+    [InlineData("BlockSize", "256")]
+    [InlineData("BlockSize", "1000")]
+    [InlineData("BlockSize", "131072")]
+    [InlineData("BlockCount", "18014398509481984")] // 2^54 blocks of 512 are 2^63 bytes.
+    [InlineData("BlockCount", "18446744073709551615")]
+    [InlineData("BufferAlignment", "0")]
+    [InlineData("BufferAlignment", "3")]
+    [InlineData("MaxTransferBlocks", "0")]
+    [InlineData("MaxSegments", "0")]
+    [InlineData("AtomicWriteBlocks", "0")]
+    [InlineData("DiscardGranularityBlocks", "0")]
+    [InlineData("MaxRangeBlocks", "0")]
+    [InlineData("CompareAndWriteBlocks", "0")]
+    public void A_geometry_that_can_not_be_is_refused_with_field_and_value(string field, string value)
+    {
+        using var bench = new Workbench();
+        var device = Probe(bench, $"{field}={value}");
+        Assert.StartsWith($"probe: says that its {field} is {value}; ", Fails(() => Describe(device)), StringComparison.Ordinal);
+        using var process = new ComancheProcess();
+        var edge = process.CreateEdge("top", device, new EdgeOptions { Entry = true });
+        Assert.Contains(field, Fails(() => Open(edge, new QueueOptions { Depth = 1 })), StringComparison.Ordinal);
+        edge.Release();
+        device.Stop();
+        device.Release();
+    }
+
+    [Fact]
+    public void The_largest_volume_that_can_be_is_taken()
+    {
+        using var bench = new Workbench();
+        var device = Probe(bench, "BlockCount=18014398509481983");
+        Assert.Equal((1UL << 63) - 512, Describe(device).ByteLength);
+        device.Stop();
+        device.Release();
+    }
+
+    [Theory]
+    [InlineData("errno", 0, 0, "Submit of its queue answered -22 where 0 to 2 make sense")]
+    [InlineData("many", 2, 3, "Submit of its queue answered 1000 where 0 to 2 make sense")]
+    public void Counts_that_can_not_be_stay_below_and_are_reported_once(string lie, int taken, int given, string report)
+    {
+        using var bench = new Workbench();
+        var host = new TestHost("probe") { Memory = bench.Memory };
+        using var library = NativeComponentLibrary.Open(NativeBuild.Probe());
+        var device = (IBlockDevice)library.Create(ProbeId, host, $$"""{"fail":"{{lie}}"}""");
+        Workbench.Start(device, [("", bench.AddMemory())]);
+        var options = new QueueOptions { Depth = 4 };
+        var queue = device.OpenQueue(&options);
+        var descriptors = stackalloc IoDescriptor*[3];
+        for (var i = 0; i < 2; i++) Assert.Equal((taken, given), (queue.Submit(descriptors, 2), queue.Poll(descriptors, 3)));
+        queue.Close();
+        device.Stop();
+        device.Release();
+        Assert.Contains(report, Assert.Single(host.Lines, l => l.Level == LogLevel.Error).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Native_objects_go_when_they_are_closed_and_not_when_the_collector_comes_by()
     {
@@ -129,6 +212,30 @@ public sealed unsafe class NativeLibraryTests
         {
             if (System.Runtime.GCSettings.LatencyMode == System.Runtime.GCLatencyMode.NoGCRegion) GC.EndNoGCRegion();
         }
+    }
+
+    [Fact]
+    public void A_native_component_that_answers_for_a_part_is_held_and_closed_as_a_whole()
+    {
+        using var bench = new Workbench();
+        using var process = new ComancheProcess();
+        using var stack = new StackProcess(process);
+        using var library = NativeComponentLibrary.Open(NativeBuild.Whole());
+        var live = (delegate* unmanaged<int>)NativeLibrary.GetExport(NativeLibrary.Load(NativeBuild.Whole()), "whole_live");
+        var before = live();
+        var below = bench.AddMemory();
+        var component = library.Create(new Guid("5d0e7c1a-93b4-4d5e-8f60-7a8b9c0d1e2f"), bench.Host("whole"), "{}");
+        component.Bind(below, "");
+        Assert.False(component is IBlockDevice);
+        var edge = stack.Wrap("whole", component, HostFlags.None, isEntry: true);
+        edge.Start();
+        Assert.Equal(before + 2, live());
+        using (var io = new SyncIo(edge.Query<IBlockDevice>()!, bench.Host("t"), "whole")) io.Write(0, new byte[512]);
+        edge.Stop();
+        Assert.Equal(0u, edge.Release());
+        Assert.Equal(before, live());
+        Assert.Equal(2u, below.Retain()); // The bench's and this one.
+        below.Release();
     }
 
     [Fact]
@@ -206,6 +313,13 @@ public sealed unsafe class NativeLibraryTests
     }
 
     private static void Open(IBlockDevice device, QueueOptions options) => device.OpenQueue(&options);
+
+    private static VolumeInfo Describe(IBlockDevice device)
+    {
+        VolumeInfo volume;
+        device.GetVolumeInfo(&volume);
+        return volume;
+    }
 
     private static string Fails(Action action) => Assert.Throws<ComancheException>(action).Message;
 }

@@ -14,7 +14,11 @@ struct Counted {
 
 class ProbeQueue final : public InPlaceQueue {
 public:
-    using InPlaceQueue::InPlaceQueue;
+    ProbeQueue(BlockFilter* device, Ref<IIoQueue> below, uint32_t depth, int32_t lie) : InPlaceQueue(device, std::move(below), depth), lie_(lie) {}
+
+    // As code in C does by mistake: an errno, or a number of something else, in the place of a count.
+    int32_t submit(IoDescriptor** batch, int32_t count) noexcept override { return lie_ ? lie_ : InPlaceQueue::submit(batch, count); }
+    int32_t poll(IoDescriptor** completed, int32_t capacity) noexcept override { return lie_ ? lie_ : InPlaceQueue::poll(completed, capacity); }
 
 protected:
     void down(IoDescriptor*) noexcept override {}
@@ -22,6 +26,7 @@ protected:
 
 private:
     Counted counted_;
+    int32_t lie_;
 };
 
 class Probe final : public BlockFilter {
@@ -46,7 +51,25 @@ protected:
     }
     Ref<IIoQueue> create_queue(const QueueOptions& options) override {
         if (fail_ == "null") return {};
-        return Ref<IIoQueue>::adopt(new ProbeQueue(this, open_below(options), options.depth));
+        return Ref<IIoQueue>::adopt(new ProbeQueue(this, open_below(options), options.depth, fail_ == "errno" ? -22 : fail_ == "many" ? 1000 : 0));
+    }
+    // "BlockCount=7" says something else of that field.
+    VolumeInfo describe() override {
+        VolumeInfo info = BlockFilter::describe();
+        size_t sign = fail_.find('=');
+        if (sign == std::string::npos) return info;
+        std::string field = fail_.substr(0, sign);
+        uint64_t value = std::stoull(fail_.substr(sign + 1));
+        if (field == "BlockSize") info.block_size = static_cast<uint32_t>(value);
+        if (field == "BlockCount") info.block_count = value;
+        if (field == "BufferAlignment") info.buffer_alignment = static_cast<uint32_t>(value);
+        if (field == "MaxTransferBlocks") info.max_transfer_blocks = static_cast<uint32_t>(value);
+        if (field == "MaxSegments") info.max_segments = static_cast<uint32_t>(value);
+        if (field == "AtomicWriteBlocks") info.atomic_write_blocks = static_cast<uint32_t>(value);
+        if (field == "DiscardGranularityBlocks") info.discard_granularity_blocks = static_cast<uint32_t>(value);
+        if (field == "MaxRangeBlocks") info.max_range_blocks = static_cast<uint32_t>(value);
+        if (field == "CompareAndWriteBlocks") info.compare_and_write_blocks = static_cast<uint32_t>(value);
+        return info;
     }
 
 private:

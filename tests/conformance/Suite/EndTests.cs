@@ -113,6 +113,22 @@ public sealed unsafe class EndTests
         rig.Device.Start();
     }
 
+    [Theory, MemberData(nameof(Devices))]
+    public void A_device_is_not_closed_under_an_open_queue(string device)
+    {
+        using var rig = new Rig(device);
+        using (var io = new TestIo(rig.Device))
+        {
+            // A filter whose queues are those of the device below knows of none.
+            if (!Refuses(rig.Device)) rig.Device.Start();
+            else Assert.Contains("it is not closed", Assert.Throws<ComancheException>(() => rig.Device.Release()).Message, StringComparison.Ordinal);
+            io.WritePattern(3, 1, 34, io.Buffer(1));
+            io.ExpectPattern(3, 1, 34, io.Buffer(1));
+        }
+
+        rig.Close(); // With the count that the last release was to take.
+    }
+
     private static bool Refuses(IBase component)
     {
         try
