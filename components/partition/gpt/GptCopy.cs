@@ -11,6 +11,9 @@ internal enum GptFault
     /// <summary>There is no signature: no copy, or one that was overwritten.</summary>
     NoSignature,
 
+    /// <summary>The device could not read the header or the array.</summary>
+    Unreadable,
+
     /// <summary>The header is damaged: its size, CRC or place does not hold.</summary>
     Header,
 
@@ -63,7 +66,19 @@ internal sealed class GptCopy
     public static GptCopy Read(SyncIo io, ulong lba)
     {
         var block = new byte[io.Volume.BlockSize];
-        io.Read(lba, block);
+        try
+        {
+            io.Read(lba, block);
+            return Judge(io, lba, block);
+        }
+        catch (ComancheException e) when (e.Status != IoStatus.Success)
+        {
+            return new(lba, block, GptFault.Unreadable, e.Message); // A bad sector takes one copy, not the disk.
+        }
+    }
+
+    private static GptCopy Judge(SyncIo io, ulong lba, byte[] block)
+    {
         if (!GptHeader.HasSignature(block)) return new(lba, block, GptFault.NoSignature, "no signature 'EFI PART'");
         if (GptHeader.Read(block, out var problem) is not { } header) return new(lba, block, GptFault.Header, problem);
         if (header.MyLba != lba) return new(lba, block, GptFault.Header, $"the header says that it lies at LBA {header.MyLba}, expected {lba}");

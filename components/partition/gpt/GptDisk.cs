@@ -75,8 +75,8 @@ internal sealed class GptDisk
         var primary = GptCopy.Read(io, 1);
         if (primary.Fault == GptFault.Forbidden) throw Wrong(name, "primary", primary);
         var backup = GptCopy.Read(io, primary.Header?.AlternateLba ?? volume.BlockCount - 1);
-        if (primary.IsGood) return FromPrimary(name, volume, mbr, primary, backup);
         if (backup.Fault == GptFault.Forbidden) throw Wrong(name, "backup", backup);
+        if (primary.IsGood) return FromPrimary(name, volume, mbr, primary, backup);
         if (backup.IsGood) return FromBackup(io, name, mbr, primary, backup);
         return FromNothing(io, name, mbr, primary, backup);
     }
@@ -123,7 +123,7 @@ internal sealed class GptDisk
                 + $"({primary.Problem}), expected a protective MBR: the device holds other data");
 
         // No header over no array, or over the new one: a new table that was cut off. The old header over the new array: a change that was.
-        var headIsClear = mbr != MbrState.Hybrid && IsZeroOr(io, 1, []) && IsZeroOr(io, arrayLba, table.Array);
+        var headIsClear = primary.Fault != GptFault.Unreadable && mbr != MbrState.Hybrid && IsZeroOr(io, 1, []) && IsZeroOr(io, arrayLba, table.Array);
         var cutBetween = primary.Fault == GptFault.Array && primary.Header!.DiskGuid == header.DiskGuid && primary.Table!.Array.SequenceEqual(table.Array);
         var disk = new GptDisk
         {

@@ -154,8 +154,12 @@ public sealed unsafe partial class RegionDevice(IHost host, RegionOptions option
         var (option, message) = Problem(_options, volume);
         if (option.Length != 0) throw new ComancheException($"{Name}: {option}: {message}");
         _store = new RegionStore(Host, below, IsReadOnly);
-        _directory = _store.Load() ?? Format();
-        _use = RegionUse.Join(Host.GetMemory(), _directory.Unique);
+        lock (RegionUse.StartLock(Host.GetMemory()))
+        {
+            _directory = _store.Load() ?? Format();
+            _use = RegionUse.Join(Host.GetMemory(), _directory.Unique);
+        }
+
         try
         {
             lock (_use.Changes)

@@ -162,6 +162,12 @@ internal sealed record RegionDirectory
     {
         var length = Measure(bytes, out state, out problem);
         if (length == 0) return null;
+        if (length > bytes.Length)
+        {
+            problem = $"it is {length} bytes long now; it was {bytes.Length} a moment ago";
+            return null;
+        }
+
         var stored = BinaryPrimitives.ReadUInt32LittleEndian(bytes[ChecksumOffset..]);
         var computed = Crc32C.ComputeWithout(bytes[..length], ChecksumOffset);
         if (stored != computed)

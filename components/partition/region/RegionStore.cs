@@ -36,12 +36,12 @@ internal sealed unsafe class RegionStore(IHost host, IBlockDevice device, bool r
         return newest;
     }
 
-    /// <summary>Writes both copies; durable on return. Refused where somebody put a boot sector or partition table over one.</summary>
+    /// <summary>Writes both copies; durable on return. Refused where somebody put something else over one.</summary>
     public void Save(RegionDirectory directory)
     {
         foreach (var copy in _copies)
-            if (copy.IsBootSector)
-                throw Fail($"a boot sector or partition table lies over the directory at byte {copy.Offset}, and is never overwritten");
+            if (copy.IsForeign)
+                throw Fail($"something else lies over the directory at byte {copy.Offset}, and is never overwritten");
         using var io = new SyncIo(device, host, $"{_name}: the device below");
         var older = _copies[0].Directory is { } first && (_copies[1].Directory is not { } second || first.Generation > second.Generation) ? 1 : 0;
         Write(io, older, directory);
@@ -67,9 +67,9 @@ internal sealed unsafe class RegionStore(IHost host, IBlockDevice device, bool r
             if (copy.Directory is { } found && found.Generation == newest.Generation) continue;
             var wrong = copy.Directory is null ? $"can't be used ({copy.Problem})" : "is older than the other one";
             var what = $"the directory of regions at byte {copy.Offset} {wrong}; the other one is used";
-            if (readOnly || copy.IsBootSector)
+            if (readOnly || copy.IsForeign)
             {
-                var why = readOnly ? "this is read-only" : "a boot sector or partition table lies there";
+                var why = readOnly ? "this is read-only" : "something else lies there";
                 host.Log(LogLevel.Warning, $"{what}; it is not repaired, since {why}");
                 continue;
             }
@@ -94,7 +94,7 @@ internal sealed unsafe class RegionStore(IHost host, IBlockDevice device, bool r
             var header = new byte[Math.Max(RegionDirectory.HeaderBytes, Volume.BlockSize)];
             io.Read(offset / Volume.BlockSize, header);
             var length = RegionDirectory.Measure(header, out var state, out var problem);
-            if (length == 0) return new Copy(offset, null, state, problem, state == RegionCopyState.NotOurs && header[510] == 0x55 && header[511] == 0xAA);
+            if (length == 0) return new Copy(offset, null, state, problem, state == RegionCopyState.NotOurs && header.AsSpan().ContainsAnyExcept((byte)0));
             var bytes = new byte[(length + Volume.BlockSize - 1) / Volume.BlockSize * Volume.BlockSize];
             io.Read(offset / Volume.BlockSize, bytes);
             return new Copy(offset, RegionDirectory.Decode(bytes, out state, out problem), state, problem);
@@ -135,5 +135,5 @@ internal sealed unsafe class RegionStore(IHost host, IBlockDevice device, bool r
 
     private ComancheException Fail(string what) => new($"{_name}: the device below is refused: {what}");
 
-    private readonly record struct Copy(ulong Offset, RegionDirectory? Directory, RegionCopyState State, string Problem, bool IsBootSector = false);
+    private readonly record struct Copy(ulong Offset, RegionDirectory? Directory, RegionCopyState State, string Problem, bool IsForeign = false);
 }

@@ -11,6 +11,8 @@ internal sealed class RegionUse
 {
     private static readonly ConditionalWeakTable<IZerocopyMemory, Dictionary<Guid, RegionUse>> Processes = [];
 
+    private static readonly ConditionalWeakTable<IZerocopyMemory, object> Starts = [];
+
     private readonly Dictionary<Guid, RegionUse> _all; // Of this process, guarded by itself; holds only what is joined.
     private readonly Guid _directory;
     private readonly Dictionary<Guid, int> _open = []; // By region; guarded by Changes.
@@ -36,6 +38,12 @@ internal sealed class RegionUse
             return use;
         }
     }
+
+    /// <summary>
+    /// What a start holds from the first look at a device until it has joined: of two that find a device blank, one makes the directory, and the other finds it. It is one for the
+    /// process, since before there is a directory a device has no identity.
+    /// </summary>
+    public static object StartLock(IZerocopyMemory process) => Starts.GetOrCreateValue(process);
 
     /// <summary>Leaves.</summary>
     public void Leave()

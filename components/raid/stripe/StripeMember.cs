@@ -68,8 +68,16 @@ internal sealed unsafe class StripeMember
         Write(io, label, 1 - older);
     }
 
+    /// <summary>Refuses a member whose label is not the one that was written last by it: it is the same medium as another.</summary>
+    public void RequireOwnLabel()
+    {
+        using var io = new SyncIo(Device, _host, Name);
+        if (Read(io, 0, 0).Label is not { } found || found.Member != Label!.Member)
+            throw Refuse("the label that was just written to it is gone: it and another member are one and the same medium");
+    }
+
     /// <summary>
-    /// Writes the good copy over the bad one, where that is one of ours or gone, not where somebody else put a boot sector or partition table.
+    /// Writes the good copy over the bad one, where that is one of ours, or blank, or can't be read; not over what somebody else put there.
     /// </summary>
     public void Repair()
     {
@@ -79,9 +87,9 @@ internal sealed unsafe class StripeMember
             if (Label is null || (found.State == CopyState.Good && ReferenceEquals(found.Label, Label))) continue;
             var where = $"{Name}: the label at byte {found.Offset(Volume)}";
             var wrong = found.State == CopyState.Good ? "is older than the other one" : $"can't be used ({found.Problem})";
-            if (found.IsBootSector)
+            if (found.IsForeign)
             {
-                _host.Log(LogLevel.Warning, $"{where} {wrong}: a boot sector or partition table lies there, which is left alone; the other copy is used");
+                _host.Log(LogLevel.Warning, $"{where} {wrong}: something else lies there, which is left alone; the other copy is used");
                 continue;
             }
 
@@ -182,7 +190,7 @@ internal sealed unsafe class StripeMember
         }
 
         var label = StripeLabel.Decode(block, copy, out var state, out var problem);
-        return new CopyAt(lba, label, state, problem, state == CopyState.Alien && block[510] == 0x55 && block[511] == 0xAA);
+        return new CopyAt(lba, label, state, problem, state == CopyState.Alien && block.AsSpan().ContainsAnyExcept((byte)0));
     }
 
     private void Write(SyncIo io, StripeLabel label, uint copy)
@@ -195,7 +203,7 @@ internal sealed unsafe class StripeMember
         _copies[copy] = new CopyAt(lba, label, CopyState.Good, "", false);
     }
 
-    private readonly record struct CopyAt(ulong Lba, StripeLabel? Label, CopyState State, string Problem, bool IsBootSector)
+    private readonly record struct CopyAt(ulong Lba, StripeLabel? Label, CopyState State, string Problem, bool IsForeign)
     {
         public ulong Offset(in VolumeInfo volume) => Lba * volume.BlockSize;
     }

@@ -80,6 +80,8 @@ internal sealed unsafe class StripeSet(IHost host, StripeMember[] members, Strip
             });
         }
 
+        // One disk that is reached by two ways carries the last label only; nothing is lost by finding that now.
+        foreach (var member in members) member.RequireOwnLabel();
         Activate();
         host.Log(LogLevel.Information, $"set {set} created on {members.Length} members, chunk {new ByteSize(request.ChunkBytes)}");
     }
