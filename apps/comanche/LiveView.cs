@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Comanche.Runtime;
 using Comanche.Runtime.Composition;
 
 namespace Comanche.App;
@@ -12,7 +13,7 @@ namespace Comanche.App;
 internal readonly record struct DeviceSample(ulong Ios, ulong Bytes, ulong Errors, ulong Nanoseconds, ulong Timed);
 
 /// <summary>Shows a stack at work: on a terminal a table that is drawn anew every second, elsewhere a line per device now and then.</summary>
-internal sealed class LiveView(RunningStack stack, AppProcess process)
+internal sealed class LiveView(RunningStack stack, AppProcess process, ILogSink log)
 {
     private const string HideCursor = "\e[?25l", ShowCursor = "\e[?25h", EraseLine = "\e[2K", EraseBelow = "\e[J";
     private const int MaxNameWidth = 20;
@@ -68,7 +69,7 @@ internal sealed class LiveView(RunningStack stack, AppProcess process)
             {
                 var (delta, _) = Delta(device);
                 if (delta.Ios == 0 && delta.Errors == 0) continue;
-                TextLog.Write(LogLevel.Information, device.Name, $"{delta.Ios / seconds:N0} IOPS, {Terminal.Size((ulong)(delta.Bytes / seconds))}/s{Latency(delta)}, {delta.Errors} errors");
+                log.Write(LogLevel.Information, device.Name, $"{delta.Ios / seconds:N0} IOPS, {Terminal.Size((ulong)(delta.Bytes / seconds))}/s{Latency(delta)}, {delta.Errors} errors");
             }
         }
     }

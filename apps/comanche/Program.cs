@@ -3,4 +3,5 @@ using Comanche.App;
 
 [assembly: SupportedOSPlatform("linux")]
 
+Console.SetError(new ErrorOutput(Console.Error));
 return CommandLine.Run(args);

@@ -1,5 +1,8 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using Comanche.Linux;
+using static Comanche.Linux.FileAbi;
 
 namespace Comanche.App;
 
@@ -7,50 +10,58 @@ namespace Comanche.App;
 /// Keeps a stack file from being run twice at once by the same user. The lock is a file of its own, since an editor replaces the stack file when it saves; what the
 /// devices themselves open they lock themselves, against everybody. It ends with the process, however that ends.
 /// </summary>
-internal sealed class StackLock : IDisposable
+internal sealed unsafe class StackLock : IDisposable
 {
-    private readonly FileStream _file;
+    private const uint OwnerOnly = 0b110_000_000;
+    private const int OthersMask = 0b000_111_111;
+    private const int MaxDigits = 20;
 
-    private StackLock(FileStream file) => _file = file;
+    private int _file;
+
+    private StackLock(int file) => _file = file;
 
     /// <summary>Takes the lock; throws where another process holds it.</summary>
     public static StackLock Take(string stackFile)
     {
-        var folder = Folder();
         var full = Path.GetFullPath(stackFile);
         if (File.ResolveLinkTarget(full, returnFinalTarget: true) is { } target) full = target.FullName;
         var name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(full)))[..24];
-        var path = Path.Combine(folder, $"{name}.lock");
-        try
+        var path = Path.Combine(Folder(), $"{name}.lock");
+        var file = PosixFile.Open(path, O_RDWR | O_CREAT | O_NOFOLLOW, OwnerOnly);
+        if (file < 0) throw new ComancheException($"comanche: {path}: the lock can't be opened: {Errno.Describe(-file)}");
+        if (PosixFile.Lock(file, LOCK_EX) < 0)
         {
-            var file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            File.WriteAllText(HolderFile(path), $"{Environment.ProcessId}");
-            return new StackLock(file);
+            var holder = ReadHolder(file);
+            PosixFile.Close(file);
+            throw new ComancheException($"comanche: {stackFile} is in use by another process{holder}");
         }
-        catch (IOException)
-        {
-            throw new ComancheException($"comanche: {stackFile} is in use by another process{Holder(path)}");
-        }
+
+        WriteHolder(file);
+        return new StackLock(file);
     }
 
-    public void Dispose() => _file.Dispose();
-
-    // The one who holds the lock wrote its number beside it; the lock itself can't be read while it is held.
-    private static string Holder(string path)
+    public void Dispose()
     {
-        try
-        {
-            return int.TryParse(File.ReadAllText(HolderFile(path)), out var process) ? $" ({process})" : "";
-        }
-        catch (IOException)
-        {
-            return "";
-        }
+        if (_file >= 0) PosixFile.Close(_file);
+        _file = -1;
     }
 
-    private static string HolderFile(string path) => Path.ChangeExtension(path, ".pid");
+    // Whoever holds the lock wrote its number into it; a flock keeps nobody from reading.
+    private static string ReadHolder(int file)
+    {
+        var digits = stackalloc byte[MaxDigits];
+        var length = PosixFile.Read(file, digits, MaxDigits, 0);
+        return length > 0 && int.TryParse(new ReadOnlySpan<byte>(digits, (int)length), CultureInfo.InvariantCulture, out var process) ? $" ({process})" : "";
+    }
 
-    // Private to the user: nobody else may put links there.
+    private static void WriteHolder(int file)
+    {
+        var text = Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
+        PosixFile.Truncate(file, 0);
+        fixed (byte* bytes = text) PosixFile.Write(file, bytes, (nuint)text.Length, 0);
+    }
+
+    // The user's alone. In a folder that everybody can write to, someone may have been there first, and have put links there: that is looked at, not assumed.
     private static string Folder()
     {
         var runtime = Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR");
@@ -58,11 +69,16 @@ internal sealed class StackLock : IDisposable
         try
         {
             Directory.CreateDirectory(root, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            return root;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new ComancheException($"comanche: {root}: no place for lock files: {e.Message}", e);
         }
+
+        var folder = PosixFile.Open(root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        var isOwn = folder >= 0 && PosixFile.Stat(folder, out var found) >= 0 && PosixFile.Stat("/proc/self", out var self) >= 0
+            && found.stx_uid == self.stx_uid && (found.stx_mode & OthersMask) == 0;
+        if (folder >= 0) PosixFile.Close(folder);
+        return isOwn ? root : throw new ComancheException($"comanche: {root}: no place for lock files: it is not a folder of this user alone (mode 0700); remove it, or set XDG_RUNTIME_DIR");
     }
 }

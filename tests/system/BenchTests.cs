@@ -53,6 +53,28 @@ public sealed class BenchTests : IDisposable
     }
 
     [Fact]
+    public void Data_anywhere_in_the_range_that_would_be_written_is_found_and_data_outside_of_it_is_none_of_its_business()
+    {
+        var path = Path.Combine(_folder.Path, "disk.img");
+        using (var file = File.Create(path))
+        {
+            file.SetLength(64 << 20);
+            file.Position = (5 << 20) + 12_345;
+            file.WriteByte(1);
+        }
+
+        _folder.Write("file.yaml", "devices:\n  disk: { use: block/file, path: disk.img }\n");
+        var hit = Cli.Run(_folder.Path, "bench", "file.yaml", "--rw", "write", "--offset", "5m", "--size", "64k", "--runtime", "100ms");
+        Assert.Equal(2, hit.ExitCode);
+        Assert.Contains("there is data at byte 5255225", hit.Error);
+        var missed = Cli.Run(_folder.Path, "bench", "file.yaml", "--rw", "write", "--offset", "6m", "--size", "64k", "--runtime", "100ms");
+        Assert.Equal((0, ""), (missed.ExitCode, missed.Error));
+        using var after = File.OpenRead(path);
+        after.Position = (5 << 20) + 12_345;
+        Assert.Equal(1, after.ReadByte());
+    }
+
+    [Fact]
     public void A_size_ends_a_load_that_has_no_time()
     {
         var job = Bench("memory.yaml", "--rw", "write", "--bs", "64k", "--size", "8m", "--numjobs", "2", "--json")["jobs"]![0]!;

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Comanche.System.Tests;
 
 /// <summary>A stack that is served until it is told to stop.</summary>
@@ -22,6 +24,46 @@ public sealed class RunTests : IDisposable
         var result = run.Wait(Patience);
         Assert.Equal(0, result.ExitCode);
         Assert.EndsWith("ram: stopped\n", result.Error);
+    }
+
+    [Fact]
+    public void A_full_disk_behind_the_log_ends_nothing()
+    {
+        _folder.Write("n.yaml", "devices:\n  ram: { use: block/memory, size: 16MiB }\nexports:\n  nbd: { use: network/nbd, on: ram, listen: \"unix:n.sock\" }\n");
+        using var run = new CliProcess("bash", _folder.Path, "-c", $"exec {Cli.Executable} run n.yaml 2>/dev/full");
+        var clock = Stopwatch.StartNew();
+        while (!File.Exists(Path.Combine(_folder.Path, "n.sock"))) Assert.True(clock.Elapsed < Patience, "it does not serve");
+        run.Signal("TERM");
+        Assert.Equal(0, run.Wait(Patience).ExitCode);
+    }
+
+    [Fact]
+    public void A_log_level_holds_for_every_line()
+    {
+        using var run = new CliProcess(Cli.Executable, _folder.Path, "run", "s.yaml", "--log", "error", "--interval", "1");
+        var clock = Stopwatch.StartNew();
+        while (clock.Elapsed < TimeSpan.FromSeconds(2)) Thread.Sleep(50);
+        run.Signal("TERM");
+        var result = run.Wait(Patience);
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+    }
+
+    [Fact]
+    public void A_folder_for_locks_that_others_can_write_to_or_that_leads_elsewhere_is_refused()
+    {
+        var locks = Directory.CreateDirectory(Path.Combine(_folder.Path, "runtime", "comanche")).FullName;
+        File.SetUnixFileMode(locks, (UnixFileMode)0b111_111_111);
+        Refused();
+        Directory.Delete(locks);
+        Directory.CreateSymbolicLink(locks, Directory.CreateDirectory(Path.Combine(_folder.Path, "elsewhere"), (UnixFileMode)0b111_000_000).FullName);
+        Refused();
+
+        void Refused()
+        {
+            var result = Cli.RunProgram("env", _folder.Path, Patience, $"XDG_RUNTIME_DIR={Path.GetDirectoryName(locks)}", Cli.Executable, "bench", "s.yaml", "--runtime", "100ms");
+            Assert.Equal(1, result.ExitCode);
+            Assert.Contains("it is not a folder of this user alone", result.Error);
+        }
     }
 
     [Fact]

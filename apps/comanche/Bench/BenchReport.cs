@@ -20,7 +20,7 @@ internal sealed class BenchReport(BenchPlan plan, string device, DateTimeOffset 
 
     public required TimeSpan Elapsed { get; init; }
 
-    /// <summary>CPU time of the process while it ran, in per cent of one core.</summary>
+    /// <summary>CPU time of the process while it ran, in per cent of one core for each job, as fio says it.</summary>
     public required double UserPercent { get; init; }
 
     public required double SystemPercent { get; init; }
@@ -47,7 +47,7 @@ internal sealed class BenchReport(BenchPlan plan, string device, DateTimeOffset 
         if (Reads.Count != 0) Print(output, "read", Reads, ReadIops);
         if (Writes.Count != 0) Print(output, "write", Writes, WriteIops);
         var total = Reads.Count + Writes.Count;
-        var cpu = total == 0 ? 0 : (UserPercent + SystemPercent) / 100 * Elapsed.TotalSeconds * 1e9 / total;
+        var cpu = total == 0 ? 0 : (UserPercent + SystemPercent) / 100 * plan.Jobs * Elapsed.TotalSeconds * 1e9 / total;
         output.WriteLine($"  cpu    usr {UserPercent:F1} %, sys {SystemPercent:F1} %, {cpu:F1} ns per I/O; {AllocatedBytes} bytes allocated, {CopiedBytes} copied");
         foreach (var layer in Layers)
         {

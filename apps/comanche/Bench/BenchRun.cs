@@ -74,7 +74,7 @@ internal static unsafe class BenchRun
         var target = running.Find(request.Device)!;
         if (target.Device is not { } device) throw new BadInputException($"comanche: '{request.Device}' is no block device");
         var plan = Plan(request, device);
-        if (plan.Writes) GuardData(request, device, target.Host);
+        if (plan.Writes) GuardData(request, device, target.Host, plan);
         var report = plan.Verify
             ? Drive(request, process, plan, running, i => new VerifyJob(device, target.Host, plan, i), j => j.Run, j => j.Stop, j => j.Progress,
                 j => (j.Reads, j.Writes, j.Elapsed, 0, j.Failure))
@@ -117,13 +117,13 @@ internal static unsafe class BenchRun
         };
     }
 
-    private static void GuardData(BenchRequest request, IBlockDevice device, IHost host)
+    private static void GuardData(BenchRequest request, IBlockDevice device, IHost host, BenchPlan plan)
     {
         VolumeInfo volume;
         device.GetVolumeInfo(&volume);
         if (volume.Has(VolumeCapabilities.ReadOnly)) throw Bad($"'{request.Device}' is read-only; --rw {request.Pattern.ToString().ToLowerInvariant()} can't be done");
-        if (!request.MayDestroy && DataGuard.FindData(device, host, request.Device) is { } found)
-            throw Bad($"'{request.Device}' is not empty: {found}. A bench that writes destroys it; --yes-destroy says that this is meant");
+        if (!request.MayDestroy && DataGuard.FindData(device, host, request.Device, plan.Offset, plan.RangeBytes) is { } found)
+            throw Bad($"'{request.Device}' {found}. A bench that writes destroys it; --yes-destroy says that this is meant");
     }
 
     private static BenchReport Drive<T>(

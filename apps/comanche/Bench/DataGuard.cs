@@ -1,35 +1,38 @@
+using System.Diagnostics;
+
 namespace Comanche.App.Bench;
 
-/// <summary>Finds out whether a volume holds data, before a bench writes over it.</summary>
+/// <summary>Finds out whether there is data where a bench is going to write.</summary>
 internal static unsafe class DataGuard
 {
-    // The first and the last MiB hold labels, partition tables and superblocks; 64 samples between find what has none.
-    private const ulong EdgeBytes = 1 << 20;
-    private const int Samples = 64;
+    // As long as people wait for a bench to begin. Some GiB of holes are read in this time, and some of data; what is longer can't be known to be empty.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
 
-    /// <summary>Says what there is, or null where everything looked at is zero.</summary>
-    public static string? FindData(IBlockDevice device, IHost host, string name)
+    private const int PieceBytes = 1 << 20;
+
+    /// <summary>Says what there is, or that it can't be known in time; null where all of the range reads as zeroes, or the volume does not outlive the process.</summary>
+    /// <param name="device">The volume.</param>
+    /// <param name="host">Whose it is.</param>
+    /// <param name="name">Its name.</param>
+    /// <param name="offset">First byte that will be written, a multiple of the block size.</param>
+    /// <param name="length">How many bytes, likewise.</param>
+    public static string? FindData(IBlockDevice device, IHost host, string name, ulong offset, ulong length)
     {
         using var io = new SyncIo(device, host, name);
-        var volume = io.Volume;
-        if (!volume.Has(VolumeCapabilities.Persistent)) return null;
-        var edge = Math.Min(volume.BlockCount, EdgeBytes / volume.BlockSize);
-        if (HasData(io, 0, edge)) return "there is data in its first MiB";
-        if (HasData(io, volume.BlockCount - edge, edge)) return "there is data in its last MiB";
-        var piece = Math.Min(volume.BlockCount, Math.Max(1, 4096 / volume.BlockSize));
-        for (var i = 1; i <= Samples; i++)
+        if (!io.Volume.Has(VolumeCapabilities.Persistent)) return null;
+        var clock = Stopwatch.StartNew();
+        var piece = new byte[PieceBytes];
+        for (ulong done = 0; done < length;)
         {
-            var lba = (ulong)((UInt128)(volume.BlockCount - piece) * (uint)i / (Samples + 1));
-            if (HasData(io, lba, piece)) return $"there is data at LBA {lba}";
+            var part = piece.AsSpan(0, (int)Math.Min((ulong)PieceBytes, length - done));
+            io.Read((offset + done) / io.Volume.BlockSize, part);
+            var at = part.IndexOfAnyExcept((byte)0);
+            if (at >= 0) return $"is not empty: there is data at byte {offset + done + (ulong)at}";
+            done += (ulong)part.Length;
+            if (done < length && clock.Elapsed > Patience)
+                return $"may hold data: after {Patience.TotalSeconds:F0} s only {new ByteSize(done)} of the {new ByteSize(length)} that would be written are known to be empty";
         }
 
         return null;
-    }
-
-    private static bool HasData(SyncIo io, ulong lba, ulong blocks)
-    {
-        var bytes = new byte[blocks * io.Volume.BlockSize];
-        io.Read(lba, bytes);
-        return bytes.AsSpan().ContainsAnyExcept((byte)0);
     }
 }

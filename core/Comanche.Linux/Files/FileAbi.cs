@@ -59,8 +59,11 @@ public static class FileAbi
     public const int O_EXCL = 0x80;
     public const int O_CLOEXEC = 0x80000;
 
-    /// <summary>One of the few flags that differ between x86-64 and arm64.</summary>
+    /// <summary>One of the flags that differ between x86-64 and arm64.</summary>
     public static readonly int O_DIRECT = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x10000 : 0x4000;
+
+    public static readonly int O_DIRECTORY = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x4000 : 0x10000;
+    public static readonly int O_NOFOLLOW = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x8000 : 0x20000;
 
     public const int AT_FDCWD = -100;
     public const int AT_EMPTY_PATH = 0x1000;

@@ -21,6 +21,14 @@ public sealed class LogSink(Action<LogLevel, string, string> write, LogLevel min
     /// <inheritdoc/>
     public void Write(LogLevel level, string source, string message)
     {
-        if (level >= minimum) write(level, source, message);
+        if (level < minimum) return;
+        try
+        {
+            write(level, source, message);
+        }
+        catch (Exception)
+        {
+            // There is nobody left to tell, and whoever logs (a reactor, a component that fails) must go on.
+        }
     }
 }
