@@ -209,4 +209,18 @@ public sealed class BadStackTests
         Assert.Equal("s.yaml:1:46: warning: count: 14 is next to 13", Assert.Single(stack.Problems).ToString());
         Assert.True(stack.IsGood);
     }
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_stack_of_more_layers_than_can_be_is_one_message_however_long_it_is(bool topFirst)
+    {
+        var lines = Enumerable.Range(1, 5000).Select(i => $"  d{i}: {{ use: test/filter, on: d{i - 1} }}").Prepend("  d0: { use: test/everything }");
+        var problem = Assert.Single(Stacks.Problems($"devices:\n{string.Join('\n', topFirst ? lines.Reverse() : lines)}\n"));
+        Assert.Contains("is the top of more than 64 layers", problem);
+    }
+
+    [Fact]
+    public void Control_characters_of_a_file_do_not_reach_the_terminal() =>
+        Assert.Equal("s.yaml:2:8: error: unknown component '\\u001b[2J'", Stacks.Problems("devices:\n  a: { use: \"\\e[2J\" }\n")[0].Replace("2:13", "2:8"));
+
 }

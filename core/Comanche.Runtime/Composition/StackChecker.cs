@@ -7,6 +7,9 @@ namespace Comanche.Runtime.Composition;
 /// </summary>
 public sealed partial class StackChecker
 {
+    // Every layer is a call in every call of the data path, and of this program's own walks. Real stacks have ten.
+    private const int MostLayers = 64;
+
     private readonly ComponentCatalog _catalog;
     private readonly StackFile _file;
     private readonly List<StackProblem> _problems;
@@ -171,25 +174,42 @@ public sealed partial class StackChecker
         else Error(role.Role.Length == 0 ? device.OnAt : device.Bindings.First(b => b.Role == role.Role).At, $"{component.Id} takes {role.CountText} device{(role.CountText == "1" ? "" : "s")} in {key}, not {count}");
     }
 
-    // Passes over the file, taking what stands on things that are taken; nothing stands on exports, and they come last.
+    // In the order of the file, each after what it stands on; nothing stands on exports, and they come last.
     private List<CheckedDevice> Order()
     {
         var order = new List<CheckedDevice>(_byName.Count);
-        var taken = new HashSet<CheckedDevice>();
-        var waiting = _byName.Values.Where(d => !d.Definition.IsExport).ToList();
-        for (var before = -1; before != order.Count;)
-        {
-            before = order.Count;
-            foreach (var device in waiting)
-                if (device.Bindings.All(b => taken.Contains(b.Device)) && taken.Add(device))
-                    order.Add(device);
-            waiting.RemoveAll(taken.Contains);
-        }
-
-        if (waiting.Count != 0) ReportCycles([.. waiting]);
+        var devices = _byName.Values.Where(d => !d.Definition.IsExport).ToList();
+        var heights = new Dictionary<CheckedDevice, int>(); // Layers, from the bottom up to this one; 0 while it is looked at, and for what has no height.
+        var isTooHigh = false;
+        foreach (var device in devices) HeightOf(device, 1);
+        var waiting = devices.Where(d => heights[d] == 0).ToList();
+        if (isTooHigh) waiting.ForEach(d => d.IsBad = true);
+        else if (waiting.Count != 0) ReportCycles([.. waiting]);
         order.AddRange(waiting);
         order.AddRange(_byName.Values.Where(d => d.Definition.IsExport));
         return order;
+
+        int HeightOf(CheckedDevice device, int depth)
+        {
+            if (isTooHigh) return heights.TryAdd(device, 0) ? 0 : heights[device];
+            if (!heights.TryAdd(device, 0)) return heights[device];
+            var height = 1;
+            foreach (var (_, below, _) in device.Bindings)
+            {
+                var under = depth < MostLayers ? HeightOf(below, depth + 1) : MostLayers;
+                height = under == 0 || height == 0 ? 0 : Math.Max(height, under + 1);
+            }
+
+            if (height > MostLayers && !isTooHigh)
+            {
+                isTooHigh = true;
+                Error(device.Definition.At, $"'{device.Name}' is the top of more than {MostLayers} layers, which is more than a stack can have");
+            }
+
+            if (isTooHigh || height == 0) return 0;
+            order.Add(device);
+            return heights[device] = height;
+        }
     }
 
     private void ReportCycles(HashSet<CheckedDevice> waiting)

@@ -1,3 +1,6 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Unicode;
 using Comanche.Runtime.Loading;
 
 namespace Comanche.Runtime.Composition;
@@ -9,7 +12,11 @@ namespace Comanche.Runtime.Composition;
 public sealed record StackProblem(SourceLocation At, string Text, bool IsWarning = false)
 {
     /// <summary><c>file:line:column: error: text</c>.</summary>
-    public override string ToString() => $"{At}: {(IsWarning ? "warning" : "error")}: {Text}";
+    /// <remarks>Control characters, which a hostile file could steer a terminal with, are shown as what they are.</remarks>
+    public override string ToString() => Shown($"{At}: {(IsWarning ? "warning" : "error")}: {Text}");
+
+    private static string Shown(string text) =>
+        text.Any(char.IsControl) ? string.Concat(text.Select(c => char.IsControl(c) ? $"\\u{(int)c:x4}" : c.ToString())) : text;
 }
 
 /// <summary>A device that another one stands on.</summary>
@@ -94,9 +101,8 @@ public sealed class StackFile
     {
         try
         {
-            // 1 MiB holds some ten thousand devices.
-            if (new FileInfo(path).Length > 1 << 20) throw new ComancheException($"{path}: larger than 1MiB, which no stack file is");
-            return Parse(path, File.ReadAllText(path));
+            if (Directory.Exists(path)) throw new ComancheException($"{path}: is a folder; a stack file was expected");
+            return Parse(path, ReadText(path));
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -106,6 +112,27 @@ public sealed class StackFile
         {
             throw new ComancheException($"{path}: can't be read: {e.Message}", e);
         }
+    }
+
+    // What a file says of its length is not believed: a pipe says nothing, and /dev/zero lies.
+    private static string ReadText(string path)
+    {
+        const int Most = 1 << 20; // Some ten thousand devices.
+        var bytes = new byte[Most + 1];
+        using var stream = File.OpenRead(path);
+        var length = stream.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
+        if (length > Most) throw new ComancheException($"{path}: larger than 1MiB, which no stack file is");
+        var text = bytes.AsSpan(0, length);
+        if (!Utf8.IsValid(text)) throw new ComancheException($"{path}:{text[..Valid(text)].Count((byte)'\n') + 1}: error: not UTF-8");
+        return Encoding.UTF8.GetString(text.StartsWith(Encoding.UTF8.Preamble) ? text[Encoding.UTF8.Preamble.Length..] : text);
+    }
+
+    // How many bytes are UTF-8 up to the first that is none.
+    private static int Valid(ReadOnlySpan<byte> text)
+    {
+        var at = 0;
+        while (Rune.DecodeFromUtf8(text[at..], out _, out var length) == OperationStatus.Done) at += length;
+        return at;
     }
 
     /// <summary>Reads a stack from text.</summary>

@@ -69,9 +69,10 @@ public sealed class ComponentCatalog
             if (native.Load(path) is not { } factory) return;
             for (var i = 0; i < factory.GetCount(); i++) Add(NativeComponentKind.Read(factory, i, path));
         }
-        catch (ComancheException e)
+        catch (Exception e) when (e is not OutOfMemoryException)
         {
-            _problems.Add(e.Message);
+            // Foreign code and foreign text: whatever comes of it, the others can be used.
+            _problems.Add(e is ComancheException ? e.Message : $"{path}: {e.Message.ReplaceLineEndings(" ")}");
         }
     }
 

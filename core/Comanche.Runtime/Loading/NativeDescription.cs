@@ -16,7 +16,7 @@ internal static class NativeDescription
         JsonNode? json;
         try
         {
-            json = JsonNode.Parse(text, documentOptions: new() { AllowTrailingCommas = true, MaxDepth = 16 });
+            json = JsonNode.Parse(text, documentOptions: new() { AllowTrailingCommas = true, AllowDuplicateProperties = false, MaxDepth = 16 });
         }
         catch (JsonException e)
         {
