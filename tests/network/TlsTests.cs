@@ -180,7 +180,7 @@ public sealed class TlsTests
     {
         // How much the sockets between here and there hold is the kernel's affair: some of these end in the encryption when the server has sent all.
         using var certificates = new Certificates();
-        for (var replies = 4; replies <= 40; replies += 4)
+        for (var replies = 16; replies <= 40; replies += 4)
         {
             using var served = new Served(new NbdOptions { Tls = certificates.Options });
             using var client = Enter(served, certificates.Client);

@@ -10,7 +10,8 @@ namespace Comanche.Network;
 /// <para>Why not the event list for all: a socket in a list has a waiter, which the kernel calls for every piece that a client sends and for every piece that it takes. That was a tenth of the
 /// client's time at 4 KiB and depth 32, and the list a system call a turn of ours.</para>
 /// Reactor thread only, except the constructor (before it is added) and what says otherwise. Ending goes: <see cref="BeginStop"/> → no new clients, new requests are answered with ESHUTDOWN,
-/// clients that have nothing open are closed → after a grace all others are told to finish → at the deadline what the devices still hold is given up. <see cref="IsStopped"/> then.
+/// clients that have nothing open are closed → after a grace nothing more is received, and what has begun is finished → at the deadline what the devices still hold, or clients have not
+/// taken, is given up. <see cref="IsStopped"/> then.
 /// </remarks>
 internal sealed unsafe class NbdServer : IPoller, IDisposable
 {
