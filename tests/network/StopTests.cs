@@ -39,7 +39,8 @@ public sealed class StopTests
         Served.Eventually(() => served.Device.Counts[(int)IoOperation.WriteZeroes] != 0, "the zeroing has begun");
         var stop = new Thread(served.Stop);
         stop.Start();
-        Assert.Equal((cookie, 0u), (client.Reply() is var reply ? reply.Cookie : 0, reply.Error));
+        var reply = client.Reply();
+        Assert.Equal((cookie, 0u), (reply.Cookie, reply.Error));
         Assert.True(stop.Join(5000));
         Assert.Equal(Long / (256 * 512), served.Device.Counts[(int)IoOperation.WriteZeroes]);
     }
