@@ -197,6 +197,8 @@ enum class VolumeCapabilities : uint64_t {
     persistent = UINT64_C(0x1000),
     /** Every change is refused with IoStatus::read_only. */
     read_only = UINT64_C(0x2000),
+    /** Zeroing costs less than writing the same range. */
+    fast_zeroes = UINT64_C(0x4000),
 };
 constexpr VolumeCapabilities operator|(VolumeCapabilities a, VolumeCapabilities b) noexcept { return static_cast<VolumeCapabilities>(static_cast<uint64_t>(a) | static_cast<uint64_t>(b)); }
 constexpr VolumeCapabilities operator&(VolumeCapabilities a, VolumeCapabilities b) noexcept { return static_cast<VolumeCapabilities>(static_cast<uint64_t>(a) & static_cast<uint64_t>(b)); }
@@ -899,6 +901,8 @@ typedef uint64_t comanche_volume_capabilities_t;
 #define COMANCHE_VOLUME_CAPABILITIES_PERSISTENT ((comanche_volume_capabilities_t)UINT64_C(0x1000))
 /** Every change is refused with IoStatus::read_only. */
 #define COMANCHE_VOLUME_CAPABILITIES_READ_ONLY ((comanche_volume_capabilities_t)UINT64_C(0x2000))
+/** Zeroing costs less than writing the same range. */
+#define COMANCHE_VOLUME_CAPABILITIES_FAST_ZEROES ((comanche_volume_capabilities_t)UINT64_C(0x4000))
 
 /** How a queue is opened. */
 typedef uint32_t comanche_queue_flags_t;

@@ -14,6 +14,11 @@ public unsafe struct IoVector
     public nuint Length;
 }
 
+/// <summary>A file as the kernel tells it from others.</summary>
+/// <param name="Device">Its device, both numbers.</param>
+/// <param name="Inode">Its number there.</param>
+public readonly record struct SocketFile(ulong Device, ulong Inode);
+
 /// <summary>
 /// Stream sockets by raw system calls, for connections that a reactor polls. All sockets made here are non-blocking and close on exec.
 /// </summary>
@@ -44,6 +49,8 @@ public static unsafe partial class Sockets
     private const int SendBuffer = 7;
     private const int ReceiveBuffer = 8;
     private const int KeepAlive = 9;
+    private const int Ip6Level = 41;
+    private const int Ip6Only = 26;
     private const int Tcp = 6;
     private const int TcpNoDelay = 1;
     private const int ConnectionRefused = 111;
@@ -52,14 +59,24 @@ public static unsafe partial class Sockets
     private const int CurrentFolder = -100;
     private const int NoFollow = 0x100;
     private const uint StatxType = 1;
-    private const int StatxModeOffset = 28; // stx_mode in struct statx
+    private const uint StatxInode = 0x100;
+
+    // In struct statx: stx_mode, stx_ino, and stx_dev_major with stx_dev_minor behind it.
+    private const int StatxModeOffset = 28;
+    private const int StatxInodeOffset = 32;
+    private const int StatxDeviceOffset = 136;
     private const int TypeMask = 0xF000;
     private const int TypeSocket = 0xC000;
     private const int ExclusiveNow = 2 | 4;
 
-    /// <summary>Listens on a path, with this file mode. The path must not exist.</summary>
-    public static int ListenUnix(string path, uint mode, int backlog)
+    /// <summary>Listens on a path, with this file mode. The path must not exist; what was made of it is gone again where this throws.</summary>
+    /// <param name="path">1 to 107 bytes.</param>
+    /// <param name="mode">The permissions.</param>
+    /// <param name="backlog">Connections that wait to be accepted.</param>
+    /// <param name="file">What the path names now, for <see cref="Unlink"/>.</param>
+    public static int ListenUnix(string path, uint mode, int backlog, out SocketFile file)
     {
+        file = default;
         UnixAddress address;
         var length = FillUnix(path, &address);
         var socket = Open(Unix);
@@ -67,16 +84,28 @@ public static unsafe partial class Sockets
         {
             // The mode is set before there is a name, so that at no moment somebody else can connect; bind() takes the umask off it, which is undone.
             Check(fchmod(socket, mode), $"the mode of {path}");
-            Check(bind(socket, &address, length), $"listening on {path}");
+            Check(bind(socket, &address, length), "bind");
+            Check(Identify(path, out file), "statx");
             Check(chmod(address.Path, mode), $"the mode of {path}");
-            Check(listen(socket, backlog), $"listening on {path}");
+            Check(listen(socket, backlog), "listen");
             return socket;
         }
         catch
         {
+            if (file != default) _ = Unlink(path, file);
             Close(socket);
             throw;
         }
+    }
+
+    /// <summary>
+    /// Removes the path of a socket, if it still names this one; 0 also where it does not, or is gone. Otherwise the negative errno. As long as the socket is open no other file has its
+    /// inode.
+    /// </summary>
+    public static int Unlink(string path, SocketFile file)
+    {
+        if (Identify(path, out var now) != 0 || now != file) return 0;
+        fixed (byte* bytes = Terminated(path)) return unlink(bytes) == 0 ? 0 : -Marshal.GetLastSystemError();
     }
 
     /// <summary>Whether somebody listens at a path: false where nothing is there, or what is left of a process that ended.</summary>
@@ -97,7 +126,7 @@ public static unsafe partial class Sockets
     {
         var status = stackalloc byte[256];
         int result;
-        fixed (byte* bytes = System.Text.Encoding.UTF8.GetBytes(path + '\0')) result = statx(CurrentFolder, bytes, NoFollow, StatxType, status);
+        fixed (byte* bytes = Terminated(path)) result = statx(CurrentFolder, bytes, NoFollow, StatxType, status);
         return result == 0 && (*(ushort*)(status + StatxModeOffset) & TypeMask) == TypeSocket;
     }
 
@@ -108,7 +137,7 @@ public static unsafe partial class Sockets
     public static int TryLockFolder(string path)
     {
         int folder;
-        fixed (byte* bytes = System.Text.Encoding.UTF8.GetBytes(path + '\0')) folder = open(bytes, Directory | CloseOnExec);
+        fixed (byte* bytes = Terminated(path)) folder = open(bytes, Directory | CloseOnExec);
         Check(folder, $"opening the folder {path}");
         if (flock(folder, ExclusiveNow) == 0) return folder;
         Close(folder);
@@ -117,10 +146,11 @@ public static unsafe partial class Sockets
 
     /// <summary>Listens on an address of this machine; port 0 lets the kernel choose.</summary>
     /// <param name="ip">4 or 16 bytes.</param>
+    /// <param name="scope">For an IPv6 address of one link: the number of its interface; otherwise 0.</param>
     /// <param name="port">0 to 65535.</param>
     /// <param name="backlog">Connections that wait to be accepted.</param>
     /// <param name="actualPort">The port in use.</param>
-    public static int ListenTcp(ReadOnlySpan<byte> ip, int port, int backlog, out int actualPort)
+    public static int ListenTcp(ReadOnlySpan<byte> ip, uint scope, int port, int backlog, out int actualPort)
     {
         var family = ip.Length == 4 ? Internet4 : Internet6;
         var socket = Open(family);
@@ -128,14 +158,18 @@ public static unsafe partial class Sockets
         {
             var yes = 1;
             Check(setsockopt(socket, SocketLevel, ReuseAddress, &yes, sizeof(int)), "SO_REUSEADDR");
+
+            // [::] is every IPv6 address and no IPv4 one, whatever net.ipv6.bindv6only says: 0.0.0.0 may be listened on beside it.
+            if (family == Internet6) Check(setsockopt(socket, Ip6Level, Ip6Only, &yes, sizeof(int)), "IPV6_V6ONLY");
             var address = stackalloc byte[28];
             new Span<byte>(address, 28).Clear();
             *(ushort*)address = (ushort)family;
             BinaryPrimitives.WriteUInt16BigEndian(new Span<byte>(address + 2, 2), (ushort)port);
             ip.CopyTo(new Span<byte>(address + (family == Internet4 ? 4 : 8), ip.Length));
+            if (family == Internet6) *(uint*)(address + 24) = scope;
             var length = family == Internet4 ? 16u : 28u;
-            Check(bind(socket, address, length), $"listening on port {port}");
-            Check(listen(socket, backlog), $"listening on port {port}");
+            Check(bind(socket, address, length), "bind");
+            Check(listen(socket, backlog), "listen");
             Check(getsockname(socket, address, &length), "getsockname");
             actualPort = BinaryPrimitives.ReadUInt16BigEndian(new ReadOnlySpan<byte>(address + 2, 2));
             return socket;
@@ -169,12 +203,13 @@ public static unsafe partial class Sockets
         _ = setsockopt(socket, SocketLevel, ReceiveBuffer, &bytes, sizeof(int));
     }
 
-    /// <summary>Makes two sockets that are connected to each other.</summary>
-    public static (int First, int Second) Pair()
+    /// <summary>Makes two sockets that are connected to each other; false where there is no descriptor or no memory for them.</summary>
+    public static bool TryPair(out int first, out int second)
     {
-        var pair = stackalloc int[2];
-        Check(socketpair(Unix, Stream | NonBlocking | CloseOnExec, 0, pair), "a pair of sockets");
-        return (pair[0], pair[1]);
+        var pair = stackalloc int[2] { -1, -1 };
+        var made = socketpair(Unix, Stream | NonBlocking | CloseOnExec, 0, pair) == 0;
+        (first, second) = (pair[0], pair[1]);
+        return made;
     }
 
     /// <summary>Receives what is there, at most so many bytes; 0 at the end of the stream.</summary>
@@ -224,6 +259,18 @@ public static unsafe partial class Sockets
         return (uint)(sizeof(ushort) + bytes.Length + 1);
     }
 
+    // 0, or -1 where errno says why not.
+    private static int Identify(string path, out SocketFile file)
+    {
+        var status = stackalloc byte[256];
+        int result;
+        fixed (byte* bytes = Terminated(path)) result = statx(CurrentFolder, bytes, NoFollow, StatxInode, status);
+        file = result == 0 ? new SocketFile(*(ulong*)(status + StatxDeviceOffset), *(ulong*)(status + StatxInodeOffset)) : default;
+        return result;
+    }
+
+    private static byte[] Terminated(string path) => System.Text.Encoding.UTF8.GetBytes(path + '\0');
+
     private static void Check(int result, string what)
     {
         if (result >= 0) return;
@@ -265,6 +312,7 @@ public static unsafe partial class Sockets
     [LibraryImport("libc")] private static partial int fchmod(int descriptor, uint mode);
     [LibraryImport("libc")] private static partial int open(byte* path, int flags);
     [LibraryImport("libc")] private static partial int statx(int folder, byte* path, int flags, uint mask, byte* status);
+    [LibraryImport("libc")] private static partial int unlink(byte* path);
     [LibraryImport("libc")] private static partial int flock(int descriptor, int operation);
     [LibraryImport("libc")] private static partial int close(int descriptor);
     [LibraryImport("libc")] private static partial nint recv(int socket, byte* buffer, nuint length, int flags);

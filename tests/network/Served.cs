@@ -62,11 +62,11 @@ internal sealed class Served : IDisposable
 
     public Reactor Reactor => _reactor;
 
-    /// <summary>A new connection, not negotiated.</summary>
-    public NbdClient Connect()
+    /// <summary>A new connection, not negotiated, to its own socket or another.</summary>
+    public NbdClient Connect(string? path = null)
     {
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 20_000 };
-        socket.Connect(new UnixDomainSocketEndPoint(SocketPath));
+        socket.Connect(new UnixDomainSocketEndPoint(path ?? SocketPath));
         return new NbdClient(new NetworkStream(socket, ownsSocket: true), socket);
     }
 

@@ -19,11 +19,32 @@ internal sealed class Certificates : IDisposable
         Make(authority, "CN=localhost", "server", "1.3.6.1.5.5.7.3.1").Dispose();
         Client = Make(authority, "CN=client", "client", "1.3.6.1.5.5.7.3.2");
         Stranger = Make(stranger, "CN=client", "stranger", "1.3.6.1.5.5.7.3.2");
+
+        // Two that call themselves the same: only one is signed by the authority.
+        using var department = MakeAuthority("CN=department", authority);
+        using var impostor = MakeAuthority("CN=department", stranger);
+        File.WriteAllText(At("department-cert.pem"), department.ExportCertificatePem());
+        Department = X509CertificateLoader.LoadCertificate(department.RawData);
+        Impostor = X509CertificateLoader.LoadCertificate(impostor.RawData);
+        Employee = Make(department, "CN=employee", "employee", "1.3.6.1.5.5.7.3.2");
+        Pretender = Make(impostor, "CN=employee", "pretender", "1.3.6.1.5.5.7.3.2");
     }
 
     public X509Certificate2 Client { get; }
 
     public X509Certificate2 Stranger { get; }
+
+    /// <summary>Signed by the authority, and itself an authority.</summary>
+    public X509Certificate2 Department { get; }
+
+    /// <summary>Signed by a stranger, with the name of the department.</summary>
+    public X509Certificate2 Impostor { get; }
+
+    /// <summary>Signed by the department.</summary>
+    public X509Certificate2 Employee { get; }
+
+    /// <summary>Signed by the impostor.</summary>
+    public X509Certificate2 Pretender { get; }
 
     public string Folder => _folder;
 
@@ -35,16 +56,22 @@ internal sealed class Certificates : IDisposable
     {
         Client.Dispose();
         Stranger.Dispose();
+        Department.Dispose();
+        Impostor.Dispose();
+        Employee.Dispose();
+        Pretender.Dispose();
         Directory.Delete(_folder, recursive: true);
     }
 
-    private static X509Certificate2 MakeAuthority(string name)
+    private static X509Certificate2 MakeAuthority(string name, X509Certificate2? above = null)
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest(name, key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, true));
-        return request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(2));
+        if (above is null) return request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(3));
+        using var signed = request.Create(above, DateTimeOffset.UtcNow.AddHours(-18), DateTimeOffset.UtcNow.AddDays(2), RandomNumberGenerator.GetBytes(8));
+        return signed.CopyWithPrivateKey(key);
     }
 
     private X509Certificate2 Make(X509Certificate2 authority, string name, string file, string use)
@@ -65,17 +92,109 @@ internal sealed class Certificates : IDisposable
     }
 }
 
+[Collection("alone")]
 public sealed class TlsTests
 {
-    private static void Encrypt(NbdClient client, X509Certificate2? certificate)
+    private static void Encrypt(NbdClient client, X509Certificate2? certificate, X509Certificate2? sentWithIt = null)
     {
         Assert.Equal(NbdClient.Ack, Assert.Single(client.Option(NbdClient.OptStartTls, [])).Type);
         var encrypted = new SslStream(client.Stream, false, (_, _, _, _) => true);
-        encrypted.AuthenticateAsClient(new SslClientAuthenticationOptions
+        var options = new SslClientAuthenticationOptions { TargetHost = "localhost" };
+        if (sentWithIt is null)
         {
-            TargetHost = "localhost", ClientCertificates = certificate is null ? [] : [certificate], LocalCertificateSelectionCallback = (_, _, _, _, _) => certificate!,
-        });
+            options.ClientCertificates = certificate is null ? [] : [certificate];
+            options.LocalCertificateSelectionCallback = (_, _, _, _, _) => certificate!;
+        }
+        else
+        {
+            options.ClientCertificateContext = SslStreamCertificateContext.Create(certificate!, [sentWithIt], offline: true);
+        }
+
+        encrypted.AuthenticateAsClient(options);
         client.Encrypt(encrypted);
+    }
+
+    private static NbdClient Enter(Served served, X509Certificate2 certificate, X509Certificate2? sentWithIt = null)
+    {
+        var client = served.Connect();
+        client.Greet();
+        Encrypt(client, certificate, sentWithIt);
+        client.Go("");
+        return client;
+    }
+
+    [Theory]
+    [InlineData("ca", "employee", true, true)]
+    [InlineData("ca", "employee", false, false)] // Nobody can know who signed the department.
+    [InlineData("ca", "pretender", true, false)]
+    [InlineData("department", "employee", true, true)]
+    [InlineData("department", "employee", false, true)]
+    [InlineData("department", "pretender", true, false)]
+    [InlineData("department", "pretender", false, false)]
+    [InlineData("department", "client", false, false)] // The authority above it is not trusted.
+    public void Who_may_connect_is_decided_by_the_chain_that_the_client_sent(string authority, string who, bool whole, bool enters)
+    {
+        using var certificates = new Certificates();
+        using var served = new Served(new NbdOptions { Tls = certificates.Options with { ClientCa = certificates.At($"{authority}-cert.pem") } });
+        var certificate = who switch { "employee" => certificates.Employee, "pretender" => certificates.Pretender, _ => certificates.Client };
+        var above = !whole ? null : who == "employee" ? certificates.Department : certificates.Impostor;
+        var refused = Record.Exception(() => Enter(served, certificate, above).Dispose());
+        if (enters)
+        {
+            Assert.Null(refused);
+            return;
+        }
+
+        Assert.True(refused is AuthenticationException or IOException, refused?.ToString());
+        lock (served.Host.Lines) Assert.Contains(served.Host.Lines, line => line.Message.StartsWith("a client's certificate is not trusted: ", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_client_that_takes_nothing_keeps_its_place_until_its_time_is_up()
+    {
+        using var certificates = new Certificates();
+        using var served = new Served(new NbdOptions { Tls = certificates.Options, MaxConnections = 2 });
+        using (Enter(served, certificates.Client)) { } // The framework opens something for itself, once.
+        Served.Eventually(() => served.Memory.Live == 1, "the first client is gone");
+        var descriptors = Directory.GetFileSystemEntries("/proc/self/fd").Length;
+        var held = new List<NbdClient>();
+        for (var i = 0; i < 2; i++)
+        {
+            var client = Enter(served, certificates.Client);
+            held.Add(client);
+            for (var n = 0; n < 6; n++) client.Request(NbdClient.Read, 0, 512 << 10);
+            Thread.Sleep(100);
+            client.Send(new byte[28]); // No request: the server closes its side at once.
+        }
+
+        var next = served.Connect();
+        Thread.Sleep(200);
+        Assert.Equal(0, next.Socket.Available);
+        FailureTests.Pass(served, TimeSpan.FromSeconds(31));
+        next.Greet();
+        next.Dispose();
+        foreach (var client in held) client.Dispose();
+        Served.Eventually(() => served.Memory.Live == 1 && Directory.GetFileSystemEntries("/proc/self/fd").Length == descriptors, "all is given back");
+    }
+
+    [Fact]
+    public void A_stop_delivers_what_lies_in_the_encryption()
+    {
+        // How much the sockets between here and there hold is the kernel's affair: some of these end in the encryption when the server has sent all.
+        using var certificates = new Certificates();
+        for (var replies = 16; replies <= 40; replies += 4)
+        {
+            using var served = new Served(new NbdOptions { Tls = certificates.Options });
+            using var client = Enter(served, certificates.Client);
+            for (var i = 0; i < replies; i++) client.Request(NbdClient.Read, 0, 64 << 10);
+            Served.Eventually(() => served.Device.Counts[(int)IoOperation.Read] == replies, "all is read");
+            var stop = new Thread(served.Stop);
+            stop.Start();
+            Thread.Sleep(100);
+            for (var i = 0; i < replies; i++) Assert.Equal(0u, client.Reply(64 << 10).Error);
+            Assert.True(client.IsClosed());
+            Assert.True(stop.Join(5000));
+        }
     }
 
     [Fact]

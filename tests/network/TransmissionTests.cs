@@ -234,6 +234,23 @@ public sealed class TransmissionTests
         Assert.Equal(0, served.Device.Counts[(int)IoOperation.WriteZeroes]);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Zeroes_that_must_be_fast_are_made_only_where_they_are_cheaper_than_written_ones(bool cheaper)
+    {
+        using var served = new Served(limits: info => cheaper ? info : info with { Capabilities = info.Capabilities & ~VolumeCapabilities.FastZeroes });
+        using var client = served.Connect().Enter();
+        client.Do(NbdClient.Write, 0, 4096, payload: Pattern(4096, 3));
+        foreach (var flags in new ushort[] { FastZero, FastZero | NoHole })
+        {
+            Assert.Equal(cheaper ? 0u : Enotsup, client.Do(NbdClient.WriteZeroes, 0, 4096, flags).Error);
+            Assert.Equal(cheaper ? new byte[4096] : Pattern(4096, 3), client.Do(NbdClient.Read, 0, 4096).Data);
+        }
+
+        Assert.Equal(0u, client.Do(NbdClient.WriteZeroes, 0, 4096).Error); // In its own time any device does.
+    }
+
     [Fact]
     public void A_flush_on_one_connection_waits_for_no_other_and_reaches_the_device()
     {

@@ -77,7 +77,7 @@ public sealed unsafe partial class MemoryDevice(IHost host, MemoryOptions option
             CompareAndWriteBlocks = 65536 / blockSize,
             Capabilities = VolumeCapabilities.Discard | VolumeCapabilities.WriteZeroes | VolumeCapabilities.Fill | VolumeCapabilities.Compare
                 | VolumeCapabilities.CompareAndWrite | VolumeCapabilities.Copy | VolumeCapabilities.DiscardReadsZero
-                | VolumeCapabilities.DurableFlush | VolumeCapabilities.RetainsData,
+                | VolumeCapabilities.DurableFlush | VolumeCapabilities.RetainsData | VolumeCapabilities.FastZeroes,
         };
     }
 }

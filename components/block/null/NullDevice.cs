@@ -52,7 +52,7 @@ public sealed unsafe partial class NullDevice(IHost host, NullOptions options) :
             AtomicWriteBlocks = 1,
             MaxRangeBlocks = uint.MaxValue,
             DiscardGranularityBlocks = 1,
-            Capabilities = VolumeCapabilities.Discard | VolumeCapabilities.WriteZeroes | VolumeCapabilities.Fill | VolumeCapabilities.Copy
+            Capabilities = VolumeCapabilities.Discard | VolumeCapabilities.WriteZeroes | VolumeCapabilities.Fill | VolumeCapabilities.Copy | VolumeCapabilities.FastZeroes
                 | (readOnly ? VolumeCapabilities.ReadOnly : VolumeCapabilities.None),
         };
     }

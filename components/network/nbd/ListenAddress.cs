@@ -29,8 +29,13 @@ internal sealed record ListenAddress(string? Path, IPAddress? Ip, int Port)
             var host = colon < 0 ? rest : rest[..colon];
             if (host == "localhost") host = "127.0.0.1";
             if (colon >= 0 && IPAddress.TryParse(host.Trim('[', ']'), out var ip)
-                && ushort.TryParse(rest[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var port))
-                return new ListenAddress(null, ip, port);
+                && ulong.TryParse(rest[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var port))
+            {
+                if (port <= ushort.MaxValue) return new ListenAddress(null, ip, (int)port);
+                problem = $"port out of range: {text} has {port}, and 0 to {ushort.MaxValue} are possible";
+                return null;
+            }
+
             problem = $"{text} is not tcp:ADDRESS:PORT with a numeric address, like tcp:127.0.0.1:10809 or tcp:[::1]:10809";
             return null;
         }

@@ -9,13 +9,15 @@ internal sealed class Listener : IDisposable
 
     // The section that it guards takes microseconds; whoever holds it longer is stuck.
     private const int FolderLockAttempts = 100;
-    private readonly string? _path;
+    private readonly IHost _host;
+    private readonly SocketFile _file; // What the path named when this began to listen.
 
-    private Listener(int socket, ListenAddress address)
+    private Listener(IHost host, int socket, ListenAddress address, SocketFile file)
     {
+        _host = host;
+        _file = file;
         Socket = socket;
         Address = address;
-        _path = address.Path;
     }
 
     /// <summary>The listening socket.</summary>
@@ -28,26 +30,36 @@ internal sealed class Listener : IDisposable
     /// Listens. For a path: makes its folder, replaces the socket of a process that ended, and refuses one of a process that lives.
     /// </summary>
     /// <exception cref="ComancheException">The address is in use, or may not be used.</exception>
-    public static Listener Open(ListenAddress address, uint mode)
+    public static Listener Open(IHost host, ListenAddress address, uint mode)
     {
-        if (address.Path is { } path) return new Listener(OpenUnix(path, mode), address);
-        var socket = Sockets.ListenTcp(address.Ip!.GetAddressBytes(), address.Port, Backlog, out var port);
-        return new Listener(socket, address with { Port = port });
+        try
+        {
+            if (address.Path is { } path) return new Listener(host, OpenUnix(path, mode, out var file), address, file);
+            var scope = address.Ip!.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6 ? (uint)address.Ip.ScopeId : 0;
+            var socket = Sockets.ListenTcp(address.Ip.GetAddressBytes(), scope, address.Port, Backlog, out var port);
+            return new Listener(host, socket, address with { Port = port }, default);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ComancheException)
+        {
+            throw new ComancheException($"cannot listen on {address}: {error.Message}", error);
+        }
     }
 
-    /// <inheritdoc/>
+    /// <summary>Listens no more. Never throws: what can't be removed is logged.</summary>
     public void Dispose()
     {
         if (Socket < 0) return;
 
-        // The path goes first: as long as the socket lives nobody else takes it, so it is ours.
-        if (_path is not null) File.Delete(_path);
+        // The path goes first: as long as the socket lives nobody else takes it. Somebody who removed it by hand may have, so it goes only if it is still ours.
+        if (Address.Path is { } path && Sockets.Unlink(path, _file) is var error and not 0)
+            _host.Log(LogLevel.Warning, $"{path} could not be removed: {Memory.Describe(-error)}");
         Sockets.Close(Socket);
         Socket = -1;
     }
 
-    private static int OpenUnix(string path, uint mode)
+    private static int OpenUnix(string path, uint mode, out SocketFile file)
     {
+        if (Directory.Exists(path)) throw new ComancheException($"{path} is a folder; a socket needs a name in it");
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         Directory.CreateDirectory(folder);
 
@@ -56,7 +68,7 @@ internal sealed class Listener : IDisposable
         try
         {
             if (File.Exists(path)) RemoveStale(path);
-            return Sockets.ListenUnix(path, mode, Backlog);
+            return Sockets.ListenUnix(path, mode, Backlog, out file);
         }
         finally
         {

@@ -28,7 +28,9 @@ internal sealed unsafe partial class NbdConnection
     private readonly byte* _replies;
     private int _options;
     private bool _noZeroes;
-    private bool _encrypted;
+    private int _inner = -1;                 // While the consent to encrypt is sent: the pair of sockets, ours and the one for the encryption.
+    private int _outer = -1;
+    private TlsTunnel? _tunnel;              // Holds the client's socket, where it is encrypted.
     private bool _structured;
     private NbdVolume? _contextVolume; // The volume whose allocation context the client selected.
     private bool _reportsStatus;
@@ -102,7 +104,7 @@ internal sealed unsafe partial class NbdConnection
 
         if (_server.IsStopping) PutReply(ref reply, option, NbdReply.ErrorShutdown, 0);
         else if (option == NbdOption.StartTls) AnswerStartTls(data, ref reply);
-        else if (_server.TlsRequired && !_encrypted) PutReply(ref reply, option, NbdReply.ErrorTlsRequired, 0);
+        else if (_server.TlsRequired && !IsEncrypted) PutReply(ref reply, option, NbdReply.ErrorTlsRequired, 0);
         else
             switch (option)
             {
@@ -128,7 +130,7 @@ internal sealed unsafe partial class NbdConnection
     private void EnterByName(ReadOnlySpan<byte> name, ref ReplyWriter reply)
     {
         // This option has no error reply: the connection ends instead.
-        if ((_server.TlsRequired && !_encrypted) || _server.IsStopping || _server.Find(name) is not { } volume || !TryOpen(volume, out _))
+        if ((_server.TlsRequired && !IsEncrypted) || _server.IsStopping || _server.Find(name) is not { } volume || !TryOpen(volume, out _))
         {
             CloseSocket();
             return;
@@ -146,9 +148,15 @@ internal sealed unsafe partial class NbdConnection
         {
             PutReply(ref reply, NbdOption.StartTls, NbdReply.ErrorPolicy, 0);
         }
-        else if (_encrypted || data.Length != 0)
+        else if (IsEncrypted || data.Length != 0)
         {
             PutReply(ref reply, NbdOption.StartTls, NbdReply.ErrorInvalid, 0);
+        }
+        else if (!Sockets.TryPair(out _inner, out _outer))
+        {
+            // Asked for before the consent: behind it the client can't be told any more.
+            _server.Warn("a client was refused: there are no descriptors left to encrypt");
+            PutReply(ref reply, NbdOption.StartTls, NbdReply.ErrorPolicy, 0);
         }
         else
         {
@@ -191,9 +199,7 @@ internal sealed unsafe partial class NbdConnection
             return;
         }
 
-        VolumeInfo info;
-        if (option == NbdOption.Info) info = volume.Describe();
-        else if (!TryOpen(volume, out info))
+        if (!TryOpen(volume, out var info, describeOnly: option == NbdOption.Info))
         {
             PutReply(ref reply, option, NbdReply.ErrorPolicy, 0);
             return;
@@ -258,16 +264,17 @@ internal sealed unsafe partial class NbdConnection
         PutReply(ref reply, option, NbdReply.Ack, 0);
     }
 
-    // Opens queue and memory; says in the log where the device has no room.
-    private bool TryOpen(NbdVolume volume, out VolumeInfo info)
+    // Opens queue and memory; says in the log why the device has no room, or can't even say what it is: such a client is refused, and asks again if it likes.
+    private bool TryOpen(NbdVolume volume, out VolumeInfo info, bool describeOnly = false)
     {
-        info = volume.Describe();
+        info = default;
         try
         {
-            OpenVolume(volume, info);
+            info = volume.Describe();
+            if (!describeOnly) OpenVolume(volume, info);
             return true;
         }
-        catch (ComancheException error)
+        catch (Exception error) when (_queue is null)
         {
             _server.Warn($"a client was refused: {error.Message}");
             return false;
@@ -291,12 +298,11 @@ internal sealed unsafe partial class NbdConnection
             return;
         }
 
-        var (ours, theirs) = Sockets.Pair();
         if (_watched) Unwatch();
-        _server.Encrypt(_socket, theirs);
-        _socket = ours;
+        _tunnel = _server.Encrypt(_socket, _outer);
+        _socket = _inner;
+        _inner = _outer = -1;
         _writable = true;
-        _encrypted = true;
         _structured = false; // What was agreed on in the clear counts for nothing.
         _contextVolume = null;
         _phase = Phase.Options;

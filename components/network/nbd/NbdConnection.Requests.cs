@@ -47,6 +47,9 @@ internal sealed unsafe partial class NbdConnection
                 case Phase.Transmission:
                     step = ParseRequest();
                     break;
+                case Phase.Finishing when _job != RequestSlot.None:
+                    step = _payloadLeft != 0 ? TakePayload() : AdvanceLong();
+                    break;
                 case Phase.Greeting:
                     step = ParseGreeting();
                     break;
@@ -163,7 +166,7 @@ internal sealed unsafe partial class NbdConnection
                 return NbdError.Overflow;
             case NbdCommand.Read or NbdCommand.Write when request.Length > _volume!.MaxRequest:
                 return NbdError.Invalid;
-            case NbdCommand.WriteZeroes when (request.Flags & CommandFlags.FastZero) != 0 && !_zeroes:
+            case NbdCommand.WriteZeroes when (request.Flags & CommandFlags.FastZero) != 0 && !(_zeroes && _info.Has(VolumeCapabilities.FastZeroes)):
                 return NbdError.NotSupported;
             default:
                 return NbdError.None;

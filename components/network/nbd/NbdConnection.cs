@@ -37,7 +37,7 @@ internal sealed unsafe partial class NbdConnection
     // How often all connections that are looked at look in vain, between them, until one is given to the event list: some 20 ms of a spinning reactor with one, a few looks with thousands.
     private const int MostVainTurns = 1 << 15;
 
-    // A client that asked to end, and does not take its last replies, is not waited for longer.
+    // A client that asked to end, or whose connection has ended, and does not take its last replies, is not waited for longer.
     private const ulong FinishNs = 30_000_000_000;
 
     private readonly NbdServer _server;
@@ -90,15 +90,20 @@ internal sealed unsafe partial class NbdConnection
         Options,        // Option haggling.
         StartingTls,    // The consent to encrypt is being sent.
         Transmission,
-        Finishing,      // Nothing more is read; what is in flight is answered.
-        Closed,         // The socket is closed; the device may still hold descriptors.
+        Finishing,      // Nothing more is received; what has begun is answered.
+        Closed,         // The socket is closed; the device may still hold descriptors, and the encryption replies that the client has not taken.
     }
 
     /// <summary>Until when the client must have chosen an export, or at its end taken its replies; otherwise <see cref="ulong.MaxValue"/>.</summary>
     public ulong Deadline { get; private set; }
 
-    /// <summary>Whether the socket is closed and the device holds nothing of it: it can be released.</summary>
-    public bool IsDone => _phase == Phase.Closed && _inFlight == 0;
+    /// <summary>Whether the socket is closed.</summary>
+    public bool IsClosed => _phase == Phase.Closed;
+
+    /// <summary>Whether the socket is closed, the device holds nothing of it and the encryption has ended: it can be released. Until then it takes one of the places for connections.</summary>
+    public bool IsDone => _phase == Phase.Closed && _inFlight == 0 && (_tunnel is null || _tunnel.HasEnded);
+
+    private bool IsEncrypted => _tunnel is not null;
 
     /// <summary>
     /// Whether the client has nothing open here (no request in flight, none half received, no reply unsent) and sent nothing since the last time that this was asked: between two
@@ -128,12 +133,16 @@ internal sealed unsafe partial class NbdConnection
             if (!_watched && !_stalled && (_vain == 0 || ++_skipped == TurnsPerLook)) work += Receive();
             if (_tail != _head || _stalled || _job != RequestSlot.None) work += Parse();
         }
+        else if (_job != RequestSlot.None && _phase == Phase.Finishing)
+        {
+            work += Parse();
+        }
 
         if (_batchCount != 0) work += SubmitBatch();
         if (_inFlight != 0) work += Reap();
         if (!_output.IsEmpty && _writable && _phase != Phase.Closed) work += Send();
         if (_phase == Phase.StartingTls && _output.IsEmpty) StartTls();
-        if (_phase == Phase.Finishing && _inFlight == 0 && _batchCount == 0 && _output.IsEmpty) CloseSocket();
+        if (_phase == Phase.Finishing && _inFlight == 0 && _batchCount == 0 && _output.IsEmpty && (_job == RequestSlot.None || _payloadLeft != 0)) CloseSocket();
         if (!_writable && !_watched && _phase != Phase.Closed) Watch();
         return work;
     }
@@ -156,17 +165,37 @@ internal sealed unsafe partial class NbdConnection
         _server.Attended--;
         Sockets.Close(_socket);
         _socket = -1;
+        if (_inner >= 0)
+        {
+            Sockets.Close(_inner);
+            Sockets.Close(_outer);
+            _inner = _outer = -1;
+        }
+
         _phase = Phase.Closed;
         Deadline = ulong.MaxValue;
+        if (_tunnel is not null)
+        {
+            _tunnel.Finish();
+            SetDeadline();
+        }
 
         // What the device has not seen yet it will not see.
         _batchCount = 0;
     }
 
-    /// <summary>Gives up what is in flight at the device.</summary>
-    public void Abandon()
+    /// <summary>Ends it because its time is up, with what the client has not taken.</summary>
+    public void Expire()
     {
         CloseSocket();
+        _tunnel?.Cancel();
+        Deadline = ulong.MaxValue;
+    }
+
+    /// <summary>Gives up what is in flight at the device, and what the client has not taken.</summary>
+    public void Abandon()
+    {
+        Expire();
         if (_abandoned || _queue is null) return;
         _abandoned = true;
         _queue.Abandon();
@@ -308,12 +337,21 @@ internal sealed unsafe partial class NbdConnection
         return 0;
     }
 
-    /// <summary>Receives no more: what is in flight is answered, then the socket is closed.</summary>
+    /// <summary>
+    /// Receives no more: what is in flight is answered, a long request of which everything was received is done to its end, then the socket is closed. A long write whose payload is not
+    /// whole stays unanswered, like any other request.
+    /// </summary>
     public void Finish()
     {
         if (_phase >= Phase.Finishing) return;
         _phase = Phase.Finishing;
+        SetDeadline();
+    }
+
+    private void SetDeadline()
+    {
         Deadline = _server.Now + FinishNs;
+        _server.Expect(Deadline);
     }
 
     private int SubmitBatch()

@@ -61,16 +61,17 @@ public sealed unsafe partial class NbdExport(IHost host, NbdOptions options) : C
         var listeners = new List<Listener>();
         try
         {
-            if (options.Tls is { } tls) _tls = new TlsGateway(Host, tls, options.HandshakeTimeout);
-            foreach (var text in options.Listen) listeners.Add(Listener.Open(ListenAddress.TryParse(text, out _)!, ParseMode(options.Mode)!.Value));
+            if (options.Tls is { } tls) _tls = new TlsGateway(Host, tls, options.HandshakeTimeout, () => _reactor.Post(() => { }));
+            foreach (var text in options.Listen) listeners.Add(Listener.Open(Host, ListenAddress.TryParse(text, out _)!, ParseMode(options.Mode)!.Value));
             _server = new NbdServer(Host, options, volumes, listeners, _tls);
         }
-        catch (ComancheException error)
+        catch (Exception error)
         {
             foreach (var listener in listeners) listener.Dispose();
             _tls?.Dispose();
             _tls = null;
-            throw new ComancheException($"{Name}: {error.Message}", error);
+            if (error is ComancheException) throw new ComancheException($"{Name}: {error.Message}", error);
+            throw;
         }
 
         _addresses = [.. listeners.Select(listener => listener.Address)];

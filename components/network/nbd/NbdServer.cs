@@ -10,7 +10,8 @@ namespace Comanche.Network;
 /// <para>Why not the event list for all: a socket in a list has a waiter, which the kernel calls for every piece that a client sends and for every piece that it takes. That was a tenth of the
 /// client's time at 4 KiB and depth 32, and the list a system call a turn of ours.</para>
 /// Reactor thread only, except the constructor (before it is added) and what says otherwise. Ending goes: <see cref="BeginStop"/> → no new clients, new requests are answered with ESHUTDOWN,
-/// clients that have nothing open are closed → after a grace all others are told to finish → at the deadline what the devices still hold is given up. <see cref="IsStopped"/> then.
+/// clients that have nothing open are closed → after a grace nothing more is received, and what has begun is finished → at the deadline what the devices still hold, or clients have not
+/// taken, is given up. <see cref="IsStopped"/> then.
 /// </remarks>
 internal sealed unsafe class NbdServer : IPoller, IDisposable
 {
@@ -65,7 +66,12 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
         _bytesWritten = host.AddCounter("nbd.written", "By", "Bytes that clients wrote");
         _errors = host.AddCounter("nbd.errors", "{request}", "Requests that were answered with an error");
         Epoll = new Epoll();
-        for (var i = 0; i < listeners.Count; i++) Epoll.Add(listeners[i].Socket, EpollEvents.Readable | EpollEvents.Edge, ListenerTag + (ulong)i);
+        for (var i = 0; i < listeners.Count; i++)
+        {
+            if (Epoll.Add(listeners[i].Socket, EpollEvents.Readable | EpollEvents.Edge, ListenerTag + (ulong)i)) continue;
+            Epoll.Dispose();
+            throw new ComancheException($"the kernel has no room to watch {listeners[i].Address}");
+        }
     }
 
     public Epoll Epoll { get; }
@@ -99,6 +105,8 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
     /// <inheritdoc/>
     public int Poll()
     {
+        // Before all else: what this closes is released below, and what may be accepted again is, before anybody sleeps.
+        if (_deadline != ulong.MaxValue || _acceptAfter != 0) CheckDeadlines();
         var work = Attended == 0 || ++_turn % TurnsPerFetch == 0 || _armed ? Epoll.Fetch() : 0;
         _armed = false;
         for (var i = 0; i < work; i++)
@@ -111,14 +119,13 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
         for (var i = 0; i < _highest; i++)
         {
             if (_connections[i] is not { } connection) continue;
-            work += connection.Poll();
+            work += Turn(connection);
             if (connection.IsDone) Release(i);
         }
 
         for (var i = 0; i < _waiting.Length; i++)
             if (_waiting[i] && !IsStopping && _open < _connections.Length && _acceptAfter == 0)
                 work += Accept(i);
-        if (_deadline != ulong.MaxValue || _acceptAfter != 0) CheckDeadlines();
         if (IsStopped) End();
         return work;
     }
@@ -131,7 +138,7 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
         var sleep = WaitSet.Forever;
         for (var i = 0; i < _highest; i++)
             if (_connections[i] is { } connection)
-                sleep = Math.Min(sleep, connection.Arm(waitSet));
+                sleep = Math.Min(sleep, ArmOne(connection, waitSet));
         var deadline = _acceptAfter == 0 ? _deadline : Math.Min(_deadline, _acceptAfter);
         if (sleep == 0 || deadline == ulong.MaxValue) return sleep;
         var now = Now;
@@ -153,20 +160,22 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
     {
         _stopped = stopped;
         if (IsStopping) return;
+        var now = Now;
+        _finishAt = now + Math.Min(StopGraceNs, _stopTimeoutNs / 2);
+        _abandonAt = now + _stopTimeoutNs;
+        _deadline = now;
         foreach (var listener in _listeners)
         {
             Epoll.Remove(listener.Socket);
             listener.Dispose();
         }
-
-        var now = Now;
-        _finishAt = now + Math.Min(StopGraceNs, _stopTimeoutNs / 2);
-        _abandonAt = now + _stopTimeoutNs;
-        _deadline = now;
     }
 
     /// <summary>Hands a socket to the encryption, which brings what it decrypts to <paramref name="inner"/>. Both belong to it from now on.</summary>
-    public void Encrypt(int socket, int inner) => _tls!.Start(socket, inner);
+    public TlsTunnel Encrypt(int socket, int inner) => _tls!.Start(socket, inner);
+
+    /// <summary>Has deadlines looked at in time for this one. Whoever sets a connection's deadline calls it.</summary>
+    public void Expect(ulong deadline) => _deadline = Math.Min(_deadline, deadline);
 
     /// <summary>Writes a warning.</summary>
     public void Warn(string message) => _host.Log(LogLevel.Warning, message);
@@ -193,6 +202,40 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
     {
         foreach (var listener in _listeners) listener.Dispose();
         Epoll.Dispose();
+    }
+
+    // What goes wrong in one connection ends that one and none besides.
+    private int Turn(NbdConnection connection)
+    {
+        try
+        {
+            return connection.Poll();
+        }
+        catch (Exception error)
+        {
+            return Fail(connection, error);
+        }
+    }
+
+    private long ArmOne(NbdConnection connection, WaitSet* waitSet)
+    {
+        try
+        {
+            return connection.Arm(waitSet);
+        }
+        catch (Exception error)
+        {
+            return Fail(connection, error) != 0 ? 0 : WaitSet.Forever;
+        }
+    }
+
+    // 1 where this closed it. One that fails when it is closed already holds descriptors that the device won't give back: a stop gives them up.
+    private int Fail(NbdConnection connection, Exception error)
+    {
+        if (connection.IsClosed) return 0;
+        Warn($"a connection failed and is closed: {error.Message}");
+        connection.CloseSocket();
+        return 1;
     }
 
     private void End()
@@ -227,7 +270,7 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
         _connections[slot] = connection;
         _open++;
         *_connectionCount += 1;
-        _deadline = Math.Min(_deadline, connection.Deadline);
+        Expect(connection.Deadline);
         return 1;
     }
 
@@ -236,10 +279,31 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
 
     private void Release(int index)
     {
-        _connections[index]!.Release();
+        var connection = _connections[index]!;
         _connections[index] = null;
         _open--;
+        try
+        {
+            connection.Release();
+        }
+        catch (Exception error)
+        {
+            Warn($"a connection that ended was not given back whole: {error.Message}");
+        }
+
         while (_highest > 0 && _connections[_highest - 1] is null) _highest--;
+    }
+
+    private void Abandon(NbdConnection connection)
+    {
+        try
+        {
+            connection.Abandon();
+        }
+        catch (Exception error)
+        {
+            Warn($"a queue could not be given up: {error.Message}");
+        }
     }
 
     private void CheckDeadlines()
@@ -251,8 +315,8 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
         for (var i = 0; i < _highest; i++)
         {
             if (_connections[i] is not { } connection) continue;
-            if (now >= _abandonAt) connection.Abandon();
-            else if (now >= connection.Deadline) connection.CloseSocket();
+            if (now >= _abandonAt) Abandon(connection);
+            else if (now >= connection.Deadline) connection.Expire();
             else if (IsStopping && (now >= _finishAt || connection.IsStillQuiet())) connection.Finish();
             next = Math.Min(next, connection.Deadline);
         }

@@ -1,32 +1,29 @@
 using System.Collections.Concurrent;
 using System.Net.Security;
-using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 
 namespace Comanche.Network;
 
 /// <summary>
-/// Encryption for connections that ask for it: tasks that carry bytes between a client's socket, encrypted, and one half of a pair of sockets, in the clear, whose other half is an
-/// ordinary connection on the reactor. The memory of a connection is two buffers, and a side that does not read holds up the other.
+/// Encryption for connections that ask for it: a <see cref="TlsTunnel"/> for each, whose clear side is an ordinary connection on the reactor. Who may connect is decided here.
 /// </summary>
 /// <remarks>Its own threads are those of the thread pool; the reactor only calls <see cref="Start"/>.</remarks>
 internal sealed class TlsGateway : IDisposable
 {
-    private const int BufferBytes = 64 * 1024;
-
     private readonly IHost _host;
     private readonly SslServerAuthenticationOptions _options;
     private readonly X509Certificate2Collection? _clientAuthorities;
     private readonly X509Certificate2 _certificate;
     private readonly TimeSpan _handshakeTimeout;
-    private readonly CancellationTokenSource _stop = new();
-    private readonly ConcurrentDictionary<Task, bool> _running = new();
+    private readonly Action _ended;
+    private readonly ConcurrentDictionary<TlsTunnel, Task> _running = new();
 
-    /// <summary>Reads the certificates.</summary>
+    /// <summary>Reads the certificates. <paramref name="ended"/> is called by a thread of the pool when a tunnel has ended.</summary>
     /// <exception cref="ComancheException">A file can't be read, or is not what it should be.</exception>
-    public TlsGateway(IHost host, NbdTlsOptions tls, TimeSpan handshakeTimeout)
+    public TlsGateway(IHost host, NbdTlsOptions tls, TimeSpan handshakeTimeout, Action ended)
     {
+        _ended = ended;
         _host = host;
         _handshakeTimeout = handshakeTimeout;
         (_certificate, var chain) = ReadCertificate(tls);
@@ -37,81 +34,48 @@ internal sealed class TlsGateway : IDisposable
             EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
             ClientCertificateRequired = _clientAuthorities is not null,
             CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-            RemoteCertificateValidationCallback = (_, certificate, _, _) => _clientAuthorities is null || IsTrusted(certificate),
+            RemoteCertificateValidationCallback = (_, certificate, sent, _) => _clientAuthorities is null || IsTrusted(certificate, sent),
         };
     }
 
     /// <summary>Takes over two sockets, closes both in the end, and encrypts between them. Returns at once.</summary>
-    public void Start(int client, int inner)
+    public TlsTunnel Start(int client, int inner)
     {
-        var task = Task.Run(() => Serve(client, inner));
-        _running[task] = true;
-        task.ContinueWith(ended => _running.TryRemove(ended, out _), TaskScheduler.Default);
+        var tunnel = new TlsTunnel(_host, _options, _handshakeTimeout, _ended);
+        var task = Task.Run(() => tunnel.Serve(client, inner));
+        _running[tunnel] = task;
+        task.ContinueWith(done => _running.TryRemove(tunnel, out _), TaskScheduler.Default);
+        return tunnel;
     }
 
-    /// <summary>Ends all connections; bounded.</summary>
+    /// <summary>Ends what is left; bounded. A server that has stopped has waited for all.</summary>
     public void Dispose()
     {
-        _stop.Cancel();
-        Task.WaitAll([.. _running.Keys], TimeSpan.FromSeconds(5));
-        _stop.Dispose();
+        foreach (var tunnel in _running.Keys) tunnel.Cancel();
+        Task.WaitAll([.. _running.Values], TimeSpan.FromSeconds(5));
         _certificate.Dispose();
     }
 
-    private async Task Serve(int clientDescriptor, int innerDescriptor)
-    {
-        using var client = new Socket(new SafeSocketHandle(clientDescriptor, ownsHandle: true));
-        using var inner = new Socket(new SafeSocketHandle(innerDescriptor, ownsHandle: true));
-        using var ended = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
-        try
-        {
-            await using var plain = new NetworkStream(inner, ownsSocket: false);
-            await using var encrypted = new SslStream(new NetworkStream(client, ownsSocket: false));
-            using (var patience = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token))
-            {
-                patience.CancelAfter(_handshakeTimeout);
-                await encrypted.AuthenticateAsServerAsync(_options, patience.Token);
-            }
-
-            // When the server closes, what it sent still goes out, and then the client is told. When the client ends, the server is, and may answer what is open.
-            var up = Pump(encrypted, plain, ended.Token).ContinueWith(_ => inner.Shutdown(SocketShutdown.Send), TaskScheduler.Default);
-            await Pump(plain, encrypted, ended.Token);
-            await encrypted.ShutdownAsync();
-            await ended.CancelAsync();
-            await up;
-        }
-        catch (AuthenticationException error)
-        {
-            _host.Log(LogLevel.Warning, $"a client was refused: {error.Message}");
-        }
-        catch (Exception error) when (error is IOException or OperationCanceledException or SocketException or ObjectDisposedException)
-        {
-            // The client is gone, or all end.
-            _host.Log(LogLevel.Debug, $"an encrypted connection ended: {error.Message}");
-        }
-    }
-
-    private static async Task Pump(Stream from, Stream to, CancellationToken ended)
-    {
-        var buffer = new byte[BufferBytes];
-        while (true)
-        {
-            var count = await from.ReadAsync(buffer, ended);
-            if (count == 0) return;
-            await to.WriteAsync(buffer.AsMemory(0, count), ended);
-        }
-    }
-
-    private bool IsTrusted(X509Certificate? certificate)
+    // Trusted is whose chain, made of what it sent and what client-ca holds, reaches a certificate of client-ca: a root or one in between.
+    private bool IsTrusted(X509Certificate? certificate, X509Chain? sent)
     {
         if (certificate is not X509Certificate2 presented) return false;
         using var chain = new X509Chain();
-        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.AddRange(_clientAuthorities!);
-        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        chain.ChainPolicy.DisableCertificateDownloads = true;
-        chain.ChainPolicy.ApplicationPolicy.Add(new System.Security.Cryptography.Oid("1.3.6.1.5.5.7.3.2")); // Client authentication.
-        return chain.Build(presented);
+        var policy = chain.ChainPolicy;
+        policy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+        policy.CustomTrustStore.AddRange(_clientAuthorities!);
+        if (sent is not null) policy.ExtraStore.AddRange(sent.ChainPolicy.ExtraStore);
+        policy.RevocationMode = X509RevocationMode.NoCheck;
+        policy.DisableCertificateDownloads = true;
+        policy.ApplicationPolicy.Add(new System.Security.Cryptography.Oid("1.3.6.1.5.5.7.3.2")); // Client authentication.
+
+        // Where a chain ends is judged below; all else about it (signatures, times, what each may be used for) here.
+        policy.VerificationFlags = X509VerificationFlags.AllowUnknownCertificateAuthority;
+        if (chain.Build(presented) && chain.ChainElements.Any(element => _clientAuthorities!.Any(authority => authority.RawDataMemory.Span.SequenceEqual(element.Certificate.RawDataMemory.Span))))
+            return true;
+        var faults = string.Join("; ", chain.ChainStatus.Select(status => $"{status.Status} ({status.StatusInformation.Trim()})"));
+        _host.Log(LogLevel.Warning, $"a client's certificate is not trusted: {(faults.Length == 0 ? "its chain reaches nothing of client-ca" : faults)}");
+        return false;
     }
 
     private static (X509Certificate2 Certificate, X509Certificate2Collection Chain) ReadCertificate(NbdTlsOptions tls)

@@ -44,6 +44,9 @@ public enum VolumeCapabilities : ulong
 
     /// <summary>Every change is refused with <see cref="IoStatus.ReadOnly"/>.</summary>
     ReadOnly = 1 << 13,
+
+    /// <summary>Zeroing costs less than writing the same range.</summary>
+    FastZeroes = 1 << 14,
 }
 
 /// <summary>The geometry and limits of a volume. Constant from start to stop, but for a growing <see cref="BlockCount"/>.</summary>
