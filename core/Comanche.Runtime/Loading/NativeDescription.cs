@@ -41,15 +41,27 @@ internal static class NativeDescription
         return new BindingDescription(Text(json, "role", at, ""), Interface(Text(json, "interface", at), $"{at}.interface"), min, max);
     }
 
-    private static OptionDescription Option(JsonObject json, string at) =>
-        new(Text(json, "name", at), Kind(Text(json, "type", at), $"{at}.type"), Text(json, "summary", at, ""))
+    private static OptionDescription Option(JsonObject json, string at)
+    {
+        var kind = Kind(Text(json, "type", at), $"{at}.type");
+        var (lowest, highest) = LimitsOf(kind);
+        return new(Text(json, "name", at), kind, Text(json, "summary", at, ""))
         {
             Default = Written(json, "default", at),
-            Min = Written(json, "min", at),
-            Max = Written(json, "max", at),
+            Min = Written(json, "min", at) ?? lowest,
+            Max = Written(json, "max", at) ?? highest,
             Required = Flag(json, "required", at),
             Secret = Flag(json, "secret", at),
         };
+    }
+
+    // What fits 64 bits on the way to the component: integers as int64 or uint64, durations as int64 nanoseconds (2^63 ns are 106,751 days).
+    private static (string? Min, string? Max) LimitsOf(OptionKind kind) => kind switch
+    {
+        OptionKind.Integer => ("-9223372036854775808", "18446744073709551615"),
+        OptionKind.Duration => ("0s", "106751d"),
+        _ => (null, null),
+    };
 
     private static OptionKind Kind(string type, string at) => type switch
     {
