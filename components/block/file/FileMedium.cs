@@ -16,7 +16,7 @@ internal sealed unsafe class FileMedium : IDisposable
     private readonly IHost _host;
     private readonly string _name;
     private readonly FileDeviceOptions _options;
-    private bool _made; // The file was absent, and the lock on it is ours: nobody else can have put anything into it.
+    private bool _made; // It made the file, which was still empty when the lock on it was its own: nobody else has put anything into it.
 
     private FileMedium(IHost host, FileDeviceOptions options)
     {
@@ -111,8 +111,8 @@ internal sealed unsafe class FileMedium : IDisposable
         var made = MakeIfAbsent();
         OpenFile();
         LockFile();
-        _made = made;
         var stat = StatFile();
+        _made = made && stat.stx_size == 0;
         var length = IsBlockDevice ? DeviceLength() : FileLength(stat.stx_size);
         SetAlignment(stat);
         CheckDirect(length);

@@ -184,8 +184,14 @@ internal sealed unsafe partial class NbdConnection
         _batchCount = 0;
     }
 
-    /// <summary>Ends it because its time is up, with what the client has not taken.</summary>
-    public void Expire()
+    /// <summary>Ends it because its time is up, with what the client has not taken. Where it is the device that takes its time, the client is not to blame, and waits on.</summary>
+    public void Expire(ulong now)
+    {
+        if (_phase == Phase.Finishing && _output.IsEmpty && _inFlight != 0) Deadline = now + FinishNs;
+        else Cut();
+    }
+
+    private void Cut()
     {
         CloseSocket();
         _tunnel?.Cancel();
@@ -195,7 +201,7 @@ internal sealed unsafe partial class NbdConnection
     /// <summary>Gives up what is in flight at the device, and what the client has not taken.</summary>
     public void Abandon()
     {
-        Expire();
+        Cut();
         if (_abandoned || _queue is null) return;
         _abandoned = true;
         _queue.Abandon();

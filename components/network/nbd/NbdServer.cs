@@ -316,7 +316,7 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
         {
             if (_connections[i] is not { } connection) continue;
             if (now >= _abandonAt) Abandon(connection);
-            else if (now >= connection.Deadline) connection.Expire();
+            else if (now >= connection.Deadline) connection.Expire(now);
             else if (IsStopping && (now >= _finishAt || connection.IsStillQuiet())) connection.Finish();
             next = Math.Min(next, connection.Deadline);
         }
