@@ -148,24 +148,34 @@ internal static unsafe class LogFormat
         var superBytes = SuperBytes(io.Volume.BlockSize);
         if (io.Volume.ByteLength < 3 * (ulong)superBytes)
             throw new ComancheException($"{name}: {io.Volume.ByteLength} bytes are too few for a write log, which takes at least {3 * superBytes}");
-        var copies = new byte[2 * superBytes];
-        io.Read(0, copies);
+        var copy = new byte[superBytes];
         LogSuperBlock? best = null;
         var blank = true;
+        ComancheException? unreadable = null;
         for (var i = 0; i < 2; i++)
         {
-            var copy = copies.AsSpan(i * (int)superBytes, (int)superBytes);
+            try
+            {
+                io.Read((ulong)i * superBytes / io.Volume.BlockSize, copy);
+            }
+            catch (ComancheException e) when (e.Status != IoStatus.Success)
+            {
+                // A bad sector takes one copy, not the log; and a place that can't be read is not blank.
+                (unreadable, blank) = (e, false);
+                continue;
+            }
+
             var super = Unsafe.ReadUnaligned<LogSuperBlock>(ref copy[0]);
-            blank &= copy.IndexOfAnyExcept((byte)0) < 0;
+            blank &= !copy.AsSpan().ContainsAnyExcept((byte)0);
             if (super.Magic != LogSuperBlock.MagicValue) continue;
-            if (super.Crc != Crc32C.ComputeWithout(copy[..LogSuperBlock.Size], LogSuperBlock.CrcOffset)) continue;
+            if (super.Crc != Crc32C.ComputeWithout(copy.AsSpan(0, LogSuperBlock.Size), LogSuperBlock.CrcOffset)) continue;
             if (super.Version != LogSuperBlock.CurrentVersion)
                 throw new ComancheException($"{name}: offset {i * superBytes}: the write log is of version {super.Version}; this program knows version {LogSuperBlock.CurrentVersion}");
             if (best is not { } other || super.Generation > other.Generation) best = super;
         }
 
         if (best is null && !blank)
-            throw new ComancheException($"{name}: offset 0: no super block of a write log is there (magic CMNCHLGW with a good checksum was expected, at 0 or at {superBytes}), and the place is not blank");
+            throw new ComancheException($"{name}: offset 0: no super block of a write log is there (magic CMNCHLGW with a good checksum was expected, at 0 or at {superBytes}), and the place is not blank{(unreadable is null ? "" : $" ({unreadable.Message})")}");
         if (best is { } found && found.LogBlockSize != io.Volume.BlockSize)
             throw new ComancheException($"{name}: offset 40: the write log was made with blocks of {found.LogBlockSize} bytes; the device has {io.Volume.BlockSize}");
         return best;
