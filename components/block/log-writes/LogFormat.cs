@@ -178,6 +178,8 @@ internal static unsafe class LogFormat
             throw new ComancheException($"{name}: offset 0: no super block of a write log is there (magic CMNCHLGW with a good checksum was expected, at 0 or at {superBytes}), and the place is not blank{(unreadable is null ? "" : $" ({unreadable.Message})")}");
         if (best is { } found && found.LogBlockSize != io.Volume.BlockSize)
             throw new ComancheException($"{name}: offset 40: the write log was made with blocks of {found.LogBlockSize} bytes; the device has {io.Volume.BlockSize}");
+        if (best is { } bounds && (bounds.FirstEntry < FirstEntry(io.Volume.BlockSize) || bounds.End < bounds.FirstEntry || bounds.End > io.Volume.BlockCount))
+            throw new ComancheException($"{name}: offset 56: entries from block {bounds.FirstEntry} to {bounds.End} do not lie on a device of {io.Volume.BlockCount} blocks");
         return best;
     }
 }

@@ -35,8 +35,6 @@ public sealed unsafe class LogReader : IDisposable
         {
             _window = new byte[Math.Max(128 * 1024, 2 * BlockSize)];
             _super = LogFormat.ReadSuper(_io, name) ?? throw new ComancheException($"{name}: the device is blank; no write log is on it");
-            if (_super.FirstEntry < LogFormat.FirstEntry(BlockSize) || _super.End < _super.FirstEntry || _super.End > _io.Volume.BlockCount)
-                throw new ComancheException($"{name}: offset 56: entries from block {_super.FirstEntry} to {_super.End} do not lie on a device of {_io.Volume.BlockCount} blocks");
             Scan();
         }
         catch

@@ -154,15 +154,13 @@ internal sealed unsafe class WriteLog
                 $"{_name}: offset 44: the write log belongs to a device of {found.DataBlockCount} blocks of {found.DataBlockSize} bytes; this one has {data.BlockCount} of {data.BlockSize}");
         if (found.State == LogState.Incomplete)
             throw new ComancheException($"{_name}: offset 64: events are missing from the write log, since a write to it failed; take a new log device");
-        _super = found;
         if (found.State == LogState.Open)
         {
-            // Its writer was killed: the end is behind the last entry that can be found.
-            using var reader = new LogReader(_device, _host, _name);
-            _super.End = reader.End;
-            _super.LastSequence = reader.LastSequence;
+            // Its writer was killed between doing something and recording it, maybe: what would be added could not make the log whole again.
+            throw new ComancheException($"{_name}: offset 64: the write log was not closed, so its last entries may be missing; it can be read and replayed, but not continued: take a new log device");
         }
 
+        _super = found;
         _used = _tail = (long)(_super.End - _super.FirstEntry);
         _sequence = (long)_super.LastSequence;
     }
