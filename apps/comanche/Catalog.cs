@@ -27,7 +27,7 @@ internal static class Catalog
             catalog.AddFolder(folder, Native);
         }
 
-        foreach (var problem in catalog.Problems) Console.Error.WriteLine($"warning: {problem}");
+        foreach (var problem in catalog.Problems) TextLog.Say($"warning: {problem}");
         return catalog;
     }
 
@@ -47,7 +47,7 @@ internal static class Catalog
         var result = StackChecker.Check(stack, catalog);
         var lines = string.Join(Environment.NewLine, result.Problems);
         if (!result.IsGood) throw new BadInputException(lines);
-        if (lines.Length != 0) Console.Error.WriteLine(lines);
+        if (lines.Length != 0) TextLog.Say(lines);
         return result;
     }
 

@@ -50,13 +50,13 @@ internal static partial class CommandLine
         }
         catch (BadInputException e)
         {
-            Console.Error.WriteLine(e.Message);
+            TextLog.Say(e.Message);
             return ExitCode.BadInput;
         }
         catch (ComancheException e)
         {
-            Console.Error.WriteLine(e.Message);
-            if (result.GetValue(Debug)) Console.Error.WriteLine(e);
+            TextLog.Say(e.Message);
+            if (result.GetValue(Debug)) TextLog.Say(e.ToString());
             return ExitCode.Failed;
         }
         catch (OperationCanceledException)
@@ -69,9 +69,13 @@ internal static partial class CommandLine
         }
         catch (Exception e)
         {
-            Console.Error.WriteLine($"comanche: unexpected: {e.Message.ReplaceLineEndings(" ")} ({e.GetType().Name}); --debug shows where");
-            if (result.GetValue(Debug)) Console.Error.WriteLine(e);
+            TextLog.Say($"comanche: unexpected: {e.Message.ReplaceLineEndings(" ")} ({e.GetType().Name}); --debug shows where");
+            if (result.GetValue(Debug)) TextLog.Say(e.ToString());
             return ExitCode.Failed;
+        }
+        finally
+        {
+            TextLog.Drain();
         }
     }
 
@@ -106,7 +110,7 @@ internal static partial class CommandLine
     {
         // One mistake, one message: what is wrong with a word comes before what is missing because of it.
         if (result.CommandResult.Command is RootCommand && result.UnmatchedTokens is [var word, ..]) return ReportUnknown(result, word, isOption: false);
-        foreach (var error in result.Errors.Select(e => InWords(e.Message)).Distinct()) Console.Error.WriteLine($"comanche: {error}");
+        foreach (var error in result.Errors.Select(e => InWords(e.Message)).Distinct()) TextLog.Say($"comanche: {error}");
         return PointToHelp(result);
     }
 
@@ -116,15 +120,15 @@ internal static partial class CommandLine
         var known = isOption
             ? result.CommandResult.AllOptions().Where(o => !o.Hidden).SelectMany(o => o.Aliases.Append(o.Name)).ToList()
             : [.. result.CommandResult.Command.Subcommands.Select(c => c.Name)];
-        if (known.Contains(name)) Console.Error.WriteLine($"comanche: '{name}' stands where a value was expected");
-        else Console.Error.WriteLine($"comanche: there is no {(isOption ? "option" : "command")} '{name}'{Runtime.Loading.Spelling.Suggest(name, known)}");
+        if (known.Contains(name)) TextLog.Say($"comanche: '{name}' stands where a value was expected");
+        else TextLog.Say($"comanche: there is no {(isOption ? "option" : "command")} '{name}'{Runtime.Loading.Spelling.Suggest(name, known)}");
         return PointToHelp(result);
     }
 
     private static int PointToHelp(ParseResult result)
     {
         var words = result.CommandResult.Command is RootCommand ? "" : $" {result.CommandResult.Command.Name}";
-        Console.Error.WriteLine($"'comanche{words} --help' says what there is");
+        TextLog.Say($"'comanche{words} --help' says what there is");
         return ExitCode.BadInput;
     }
 

@@ -13,14 +13,25 @@ namespace Comanche.App;
 internal readonly record struct DeviceSample(ulong Ios, ulong Bytes, ulong Errors, ulong Nanoseconds, ulong Timed);
 
 /// <summary>Shows a stack at work: on a terminal a table that is drawn anew every second, elsewhere a line per device now and then.</summary>
-internal sealed class LiveView(RunningStack stack, AppProcess process, ILogSink log)
+internal sealed class LiveView
 {
-    private const string HideCursor = "\e[?25l", ShowCursor = "\e[?25h", EraseLine = "\e[2K", EraseBelow = "\e[J";
-    private const int MaxNameWidth = 20;
+    // Columns keep their width, whatever stands in them, so that figures stay where the eye left them: at 80 columns the names have 25.
+    private const int IopsWidth = 12, RateWidth = 12, LatencyWidth = 11, ErrorsWidth = 9, StateWidth = 8;
+    private const int FiguresWidth = IopsWidth + RateWidth + LatencyWidth + ErrorsWidth + 2 + StateWidth;
+    private const int MinNameWidth = 8;
 
-    private readonly List<RunningDevice> _devices = [.. stack.Devices.Where(d => d.Device is not null)];
+    private readonly AppProcess _process;
+    private readonly ILogSink _log;
+    private readonly List<RunningDevice> _devices; // As the stack is drawn: the tops come first.
     private readonly Dictionary<string, DeviceSample> _before = [];
     private readonly Stopwatch _clock = Stopwatch.StartNew();
+
+    public LiveView(RunningStack stack, AppProcess process, ILogSink log)
+    {
+        var byName = stack.Devices.Where(d => d.Device is not null).ToDictionary(d => d.Name);
+        (_process, _log) = (process, log);
+        _devices = [.. Terminal.TopDown(stack.Stack).Where(l => !l.IsAgain && byName.ContainsKey(l.Device.Name)).Select(l => byName[l.Device.Name])];
+    }
 
     /// <summary>Shows until it is told to stop.</summary>
     /// <param name="stop">Set to end it.</param>
@@ -31,67 +42,53 @@ internal sealed class LiveView(RunningStack stack, AppProcess process, ILogSink 
         else Print(stop, interval);
     }
 
-    // The lines of before are gone over by moving up: nothing else on the screen is touched, whatever the terminal's size becomes.
     private void Draw(ManualResetEventSlim stop)
     {
-        var lines = 0;
-        Console.Out.Write(HideCursor);
-        try
-        {
-            do
-            {
-                var table = Table();
-                Console.Out.Write(Up(lines) + string.Concat(table.Select(line => $"\r{EraseLine}{Cut(line)}\n")));
-                lines = table.Count;
-            }
-            while (!stop.Wait(1000));
-        }
-        finally
-        {
-            Console.Out.Write($"{Up(lines)}\r{EraseBelow}{ShowCursor}");
-        }
-    }
-
-    private static string Up(int lines) => lines == 0 ? "" : $"\e[{lines}A";
-
-    private static string Cut(string line)
-    {
-        var width = Console.WindowWidth;
-        return width > 0 && line.Length >= width ? line[..(width - 1)] : line;
+        using var lines = new LiveLines(RawOutput.StandardOutput);
+        do lines.Draw(Table());
+        while (!stop.Wait(1000));
     }
 
     private void Print(ManualResetEventSlim stop, int interval)
     {
-        while (!stop.Wait(interval <= 0 ? Timeout.Infinite : interval * 1000))
+        while (!stop.Wait(interval == 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(interval)))
         {
             var seconds = Lap();
             foreach (var device in _devices)
             {
                 var (delta, _) = Delta(device);
                 if (delta.Ios == 0 && delta.Errors == 0) continue;
-                log.Write(LogLevel.Information, device.Name, $"{delta.Ios / seconds:N0} IOPS, {Terminal.Size((ulong)(delta.Bytes / seconds))}/s{Latency(delta)}, {delta.Errors} errors");
+                var latency = delta.Timed == 0 ? "" : $", {Latency(delta)}";
+                _log.Write(LogLevel.Information, device.Name, $"{delta.Ios / seconds:N0} IOPS, {Terminal.Rate(delta.Bytes / seconds)}{latency}, {delta.Errors} errors");
             }
         }
     }
 
-    // The widths are fixed, so that columns stay where they are whatever the figures.
     private List<string> Table()
     {
         var seconds = Lap();
-        var names = Math.Min(_devices.Max(d => d.Name.Length), MaxNameWidth);
-        var lines = new List<string>(_devices.Count + 1) { Row("device", "IOPS", "throughput", "latency", "errors", "state") };
-        foreach (var device in _devices)
+        var room = Math.Max(1, LiveLines.Rows - 1); // The other one is the heading.
+        var shown = _devices.Count <= room ? _devices.Count : room - 1;
+        var longest = _devices.Select(d => d.Name.Length).DefaultIfEmpty(0).Max();
+        var width = Math.Max(MinNameWidth, Math.Min(longest, LiveLines.Columns - FiguresWidth));
+        var lines = new List<string> { Row(width, "device", "IOPS", "throughput", "latency", "errors", "state") };
+        foreach (var device in _devices.Take(shown))
         {
             var (delta, total) = Delta(device);
             lines.Add(Row(
-                device.Name, $"{delta.Ios / seconds:N0}", $"{Terminal.Size((ulong)(delta.Bytes / seconds))}/s",
-                delta.Timed == 0 ? "-" : $"{delta.Nanoseconds / 1000.0 / delta.Timed:N1} µs", $"{total.Errors:N0}", State(device)));
+                width, device.Name, $"{delta.Ios / seconds:N0}", Terminal.Rate(delta.Bytes / seconds), delta.Timed == 0 ? "-" : Latency(delta), $"{total.Errors:N0}",
+                State(device)));
         }
 
+        if (shown != _devices.Count) lines.Add($"… and {_devices.Count - shown} more");
         return lines;
+    }
 
-        string Row(string name, string iops, string throughput, string latency, string errors, string state) =>
-            $"{(name.Length > names ? name[..(names - 1)] + '…' : name.PadRight(Math.Max(names, 6)))}  {iops,10}  {throughput,11}  {latency,11}  {errors,6}  {state}";
+    private static string Row(int width, string name, string iops, string rate, string latency, string errors, string state)
+    {
+        // Names that begin alike often end in a number.
+        if (name.Length > width) name = $"{name[..(width / 2)]}…{name[^(width - width / 2 - 1)..]}";
+        return $"{name.PadRight(width)}{iops.PadLeft(IopsWidth)}{rate.PadLeft(RateWidth)}{latency.PadLeft(LatencyWidth)}{errors.PadLeft(ErrorsWidth)}  {state}";
     }
 
     private double Lap()
@@ -103,13 +100,13 @@ internal sealed class LiveView(RunningStack stack, AppProcess process, ILogSink 
 
     private (DeviceSample Delta, DeviceSample Total) Delta(RunningDevice device)
     {
-        var now = process.Sample(device);
+        var now = _process.Sample(device);
         var before = _before.GetValueOrDefault(device.Name);
         _before[device.Name] = now;
         return (new DeviceSample(now.Ios - before.Ios, now.Bytes - before.Bytes, now.Errors - before.Errors, now.Nanoseconds - before.Nanoseconds, now.Timed - before.Timed), now);
     }
 
-    private static string Latency(DeviceSample delta) => delta.Timed == 0 ? "" : $", {delta.Nanoseconds / 1000.0 / delta.Timed:N1} µs";
+    private static string Latency(DeviceSample delta) => Terminal.Time((double)delta.Nanoseconds / delta.Timed);
 
     private static unsafe string State(RunningDevice device)
     {

@@ -18,12 +18,12 @@ internal static unsafe class Probe
             if (device.Bindings.Any(b => failed.Contains(b.Device.Name)))
             {
                 failed.Add(device.Name);
-                Console.WriteLine($"{device.Name}: not probed: what it stands on is not there");
+                Terminal.Print($"{device.Name}: not probed: what it stands on is not there");
             }
             else if (Missing(device) is { } path)
             {
                 failed.Add(device.Name);
-                Console.WriteLine($"{device.Name}: not probed: {path} is not there yet");
+                Terminal.Print($"{device.Name}: not probed: {path} is not there yet");
             }
             else if (!ProbeOne(stack, process, device))
             {
@@ -43,26 +43,26 @@ internal static unsafe class Probe
             var found = running.Find(device.Name)!;
             if (found.Device is not { } volume)
             {
-                Console.WriteLine($"{device.Name}: opens");
+                Terminal.Print($"{device.Name}: opens");
                 return true;
             }
 
             VolumeInfo info;
             volume.GetVolumeInfo(&info);
-            Console.WriteLine($"{device.Name}: {Terminal.Describe(info)}");
+            Terminal.Print($"{device.Name}: {Terminal.Describe(info)}");
             if (device.Volume is not { } planned || planned.ByteLength <= info.ByteLength) return true;
-            Console.Error.WriteLine($"{device.Definition.At}: error: {device.Name}: {info.ByteLength} bytes long; the file asks for {planned.ByteLength}");
+            TextLog.Say($"{device.Definition.At}: error: {device.Name}: {info.ByteLength} bytes long; the file asks for {planned.ByteLength}");
             return false;
         }
         catch (ComancheException e)
         {
             if (device.Options.Values.TryGetValue("create", out var create) && create.Value is true)
             {
-                Console.WriteLine($"{device.Name}: not there as it should be; 'create: true' may make it ({e.Message})");
+                Terminal.Print($"{device.Name}: not there as it should be; 'create: true' may make it ({e.Message})");
                 return false;
             }
 
-            Console.Error.WriteLine(e.Message);
+            TextLog.Say(e.Message);
             return false;
         }
     }

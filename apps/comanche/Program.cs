@@ -3,5 +3,4 @@ using Comanche.App;
 
 [assembly: SupportedOSPlatform("linux")]
 
-Console.SetError(new ErrorOutput(Console.Error));
 return CommandLine.Run(args);

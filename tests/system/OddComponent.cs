@@ -21,3 +21,29 @@ public sealed unsafe partial class OddComponent(IHost host) : Component(host), I
 
     public ulong GetLargestFreeRange() => 0;
 }
+
+/// <summary>How much it talks.</summary>
+public sealed record ChatterboxOptions
+{
+    [Option("Lines every few milliseconds", Min = "1")]
+    public int Lines { get; init; } = 1;
+}
+
+/// <summary>Talks all the time.</summary>
+[Component("odd/chatterbox", "0dd00000-0000-4000-8000-000000000002", "An export that logs lines every few milliseconds")]
+[GeneratedComClass]
+public sealed partial class Chatterbox(IHost host, ChatterboxOptions options) : Component(host)
+{
+    private Timer? _timer;
+    private int _lines;
+
+    protected override void OnStart() => _timer = new Timer(_ => Talk(), null, 0, 5);
+
+    protected override void OnStop() => _timer!.Dispose();
+
+    // The text is no safer than what a stranger on the network can make a server say.
+    private void Talk()
+    {
+        for (var i = 0; i < options.Lines; i++) Host.Log(LogLevel.Warning, $"line {Interlocked.Increment(ref _lines)}\e[31m\n");
+    }
+}

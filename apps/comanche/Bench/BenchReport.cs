@@ -92,21 +92,13 @@ internal sealed class BenchReport(BenchPlan plan, string device, DateTimeOffset 
         _ => $"{perSecond:F0} ",
     };
 
-    private static string Time(double nanoseconds) => nanoseconds switch
-    {
-        >= 1e9 => $"{nanoseconds / 1e9:F2} s",
-        >= 1e6 => $"{nanoseconds / 1e6:F2} ms",
-        >= 1e4 => $"{nanoseconds / 1e3:F1} µs",
-        _ => $"{nanoseconds:F0} ns",
-    };
-
     private void Print(TextWriter output, string name, LatencyHistogram latency, double iops)
     {
         var mib = iops * plan.BlockBytes / (1 << 20);
         output.WriteLine($"  {name,-5}  {Rate(iops)}IOPS, {(mib >= 10240 ? $"{mib / 1024:F1} GiB" : $"{mib:F1} MiB")}/s, {latency.Count:N0} I/Os");
-        output.WriteLine(
-            $"         latency mean {Time(latency.Mean)}, min {Time(latency.Min)}, 50 % {Time(latency.Percentile(50))}, 99 % {Time(latency.Percentile(99))}, "
-            + $"99.99 % {Time(latency.Percentile(99.99))}, max {Time(latency.Max)}");
+        output.WriteLine($"         latency mean {Terminal.Time(latency.Mean)}, min {Terminal.Time(latency.Min)}, max {Terminal.Time(latency.Max)}");
+        var percentiles = new[] { 50, 99, 99.9, 99.99 }.Select(p => FormattableString.Invariant($"{p} % {Terminal.Time(latency.Percentile(p))}"));
+        output.WriteLine($"                 {string.Join(", ", percentiles)}");
     }
 
     private JsonObject Options()

@@ -84,7 +84,7 @@ internal static unsafe class BenchRun
         if (request.Json) Console.WriteLine(report.ToJson().ToJsonString(DescribeCommand.Indented));
         else report.Print(Console.Out);
         if (report.Failure is null) return ExitCode.Success;
-        Console.Error.WriteLine($"comanche: {request.Device}: {report.Failure}");
+        TextLog.Say($"comanche: {request.Device}: {report.Failure}");
         return ExitCode.Failed;
     }
 
@@ -167,26 +167,24 @@ internal static unsafe class BenchRun
     // Waits for the jobs; on a terminal, with a line of progress. It goes to standard error, so that results can be piped.
     private static void Watch(BenchRequest request, BenchPlan plan, List<Thread> threads, Stopwatch clock, Func<(ulong Read, ulong Written)> progress)
     {
-        var isShown = !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
+        using var line = Terminal.IsErrorInteractive ? new LiveLines(RawOutput.StandardError) : null;
         var total = (plan.Ramp + plan.Runtime).TotalSeconds;
         var goal = plan.TotalBytes * (ulong)plan.Jobs;
         var before = (Bytes: 0UL, Time: 0.0);
         foreach (var thread in threads)
         {
-            while (!thread.Join(isShown ? 250 : 60_000))
+            while (!thread.Join(line is not null ? 250 : 60_000))
             {
-                if (!isShown) continue;
+                if (line is null) continue;
                 var (read, written) = progress();
                 var now = clock.Elapsed.TotalSeconds;
                 var bytes = read + written;
                 var rate = (bytes - before.Bytes) / Math.Max(now - before.Time, 1e-3);
                 var done = plan.Runtime > TimeSpan.Zero ? now / total : goal == 0 ? 0 : (double)bytes / goal;
-                Console.Error.Write($"\r\e[K{request.Device} {plan.PatternName} {Math.Min(done, 1) * 100:F0} %  {rate / plan.BlockBytes:N0} IOPS  {Terminal.Size((ulong)rate)}/s  {now:F0} s");
+                line.Draw([$"{request.Device} {plan.PatternName} {Math.Min(done, 1) * 100,3:F0} %  {rate / plan.BlockBytes,11:N0} IOPS  {Terminal.Rate(rate),9}  {now,4:F0} s"]);
                 before = (bytes, now);
             }
         }
-
-        if (isShown) Console.Error.Write("\r\e[K");
     }
 
     private static BadInputException Bad(string message) => new($"comanche: {message}");

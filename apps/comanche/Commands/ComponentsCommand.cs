@@ -37,7 +37,7 @@ internal static class ComponentsCommand
         var row = rows.Max(r => r.Row.Length);
         var id = rows.Max(r => r.Id.Length);
         var interfaces = rows.Max(r => r.Interfaces.Length);
-        foreach (var r in rows) Console.WriteLine($"{r.Row.PadRight(row)}  {r.Id.PadRight(id)}  {r.Interfaces.PadRight(interfaces)}  {r.Summary}");
+        foreach (var r in rows) Terminal.Print($"{r.Row.PadRight(row)}  {r.Id.PadRight(id)}  {r.Interfaces.PadRight(interfaces)}  {r.Summary}");
     }
 
     // IZerocopyMemory comes with every block device and says nothing to the reader of a list.
@@ -50,7 +50,7 @@ internal static class ComponentsCommand
         }
         catch (ComancheException e)
         {
-            Console.Error.WriteLine($"warning: {e.Message}");
+            TextLog.Say($"warning: {e.Message}");
             return "?";
         }
     }

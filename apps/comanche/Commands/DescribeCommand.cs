@@ -69,17 +69,17 @@ internal static class DescribeCommand
 
     private static void Print(ComponentDescription component, string source)
     {
-        Console.WriteLine($"{component.Id}: {component.Summary}");
-        Console.WriteLine();
-        Console.WriteLine($"  row         {component.Row}");
-        Console.WriteLine($"  uuid        {component.Uuid}");
-        Console.WriteLine($"  interfaces  {(component.Interfaces.Count == 0 ? "none: it is an export" : string.Join(", ", component.Interfaces.Select(i => i.Name)))}");
-        if (component.Bindings.Count == 0) Console.WriteLine("  stands on   nothing");
+        Terminal.Print($"{component.Id}: {component.Summary}");
+        Terminal.Print("");
+        Terminal.Print($"  row         {component.Row}");
+        Terminal.Print($"  uuid        {component.Uuid}");
+        Terminal.Print($"  interfaces  {(component.Interfaces.Count == 0 ? "none: it is an export" : string.Join(", ", component.Interfaces.Select(i => i.Name)))}");
+        if (component.Bindings.Count == 0) Terminal.Print("  stands on   nothing");
         foreach (var binding in component.Bindings)
-            Console.WriteLine($"  stands on   {binding.Key}: {binding.CountText} × {binding.Interface.Name}");
-        Console.WriteLine($"  from        {source}");
-        Console.WriteLine();
-        if (component.Options.Count == 0) Console.WriteLine("It has no options of its own.");
+            Terminal.Print($"  stands on   {binding.Key}: {binding.CountText} × {binding.Interface.Name}");
+        Terminal.Print($"  from        {source}");
+        Terminal.Print("");
+        if (component.Options.Count == 0) Terminal.Print("It has no options of its own.");
         else PrintOptions(component.Options, "");
     }
 
@@ -90,8 +90,8 @@ internal static class DescribeCommand
             var facts = new List<string> { option.TypeName };
             if (option.RangeText.Length != 0) facts.Add(option.RangeText);
             facts.Add(option.Required ? "required" : option.Default is { } value ? $"default: {value}" : "optional");
-            Console.WriteLine($"{indent}{option.Name}  ({string.Join("; ", facts)})");
-            Console.WriteLine($"{indent}    {option.Summary}");
+            Terminal.Print($"{indent}{option.Name}  ({string.Join("; ", facts)})");
+            Terminal.Print($"{indent}    {option.Summary}");
             PrintOptions(option.Options, indent + "    ");
         }
     }

@@ -72,6 +72,15 @@ public static unsafe partial class PosixFile
         return result;
     }
 
+    /// <summary>Writes where the descriptor stands, as to a pipe, a terminal or a log; may be short.</summary>
+    public static nint Append(int descriptor, void* buffer, nuint length)
+    {
+        nint result;
+        do result = Check(Native.write(descriptor, buffer, length));
+        while (result == -Errno.EINTR);
+        return result;
+    }
+
     /// <summary>Reads at an offset into pieces of memory; may be short.</summary>
     /// <param name="descriptor">The file.</param>
     /// <param name="vectors">The pieces.</param>
@@ -194,6 +203,9 @@ public static unsafe partial class PosixFile
 
         [LibraryImport("libc")]
         internal static partial nint pwrite(int descriptor, void* buffer, nuint length, long offset);
+
+        [LibraryImport("libc")]
+        internal static partial nint write(int descriptor, void* buffer, nuint length);
 
         [LibraryImport("libc")]
         internal static partial nint preadv2(int descriptor, iovec* vectors, int count, long offset, int flags);

@@ -11,12 +11,8 @@ namespace Comanche.Runtime.Composition;
 /// <param name="IsWarning">Whether it works all the same.</param>
 public sealed record StackProblem(SourceLocation At, string Text, bool IsWarning = false)
 {
-    /// <summary><c>file:line:column: error: text</c>.</summary>
-    /// <remarks>Control characters, which a hostile file could steer a terminal with, are shown as what they are.</remarks>
-    public override string ToString() => Shown($"{At}: {(IsWarning ? "warning" : "error")}: {Text}");
-
-    private static string Shown(string text) =>
-        text.Any(char.IsControl) ? string.Concat(text.Select(c => char.IsControl(c) ? $"\\u{(int)c:x4}" : c.ToString())) : text;
+    /// <summary><c>file:line:column: error: text</c>, in one line that is safe to print.</summary>
+    public override string ToString() => Printable.Line($"{At}: {(IsWarning ? "warning" : "error")}: {Text}");
 }
 
 /// <summary>A device that another one stands on.</summary>
