@@ -23,6 +23,7 @@ public sealed unsafe class LinuxAbiTests
         Assert.Equal(16, sizeof(iovec));
         Assert.Equal(16, sizeof(statx_timestamp));
         Assert.Equal(256, sizeof(statx));
+        Assert.Equal(144, sizeof(rusage));
     }
 
     [Theory]
@@ -43,6 +44,8 @@ public sealed unsafe class LinuxAbiTests
     [InlineData(typeof(io_uring_cqe), nameof(io_uring_cqe.res), 8)]
     [InlineData(typeof(io_uring_rsrc_update2), nameof(io_uring_rsrc_update2.nr), 24)]
     [InlineData(typeof(io_uring_rsrc_register), nameof(io_uring_rsrc_register.data), 16)]
+    [InlineData(typeof(rusage), nameof(rusage.ru_minflt), 64)]
+    [InlineData(typeof(rusage), nameof(rusage.ru_nivcsw), 136)]
     [InlineData(typeof(statx), nameof(statx.stx_mode), 28)]
     [InlineData(typeof(statx), nameof(statx.stx_ino), 32)]
     [InlineData(typeof(statx), nameof(statx.stx_size), 40)]

@@ -1,9 +1,11 @@
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Comanche.Testing;
 
 namespace Comanche.System.Tests;
 
 /// <summary>The load generator: fio's JSON, no allocation, verification, and that it asks before it destroys.</summary>
-public sealed class BenchTests : IDisposable
+public sealed partial class BenchTests : IDisposable
 {
     private readonly TempFolder _folder = new();
 
@@ -34,6 +36,64 @@ public sealed class BenchTests : IDisposable
         Assert.Equal(0, (long)job["write"]!["total_ios"]!);
         Assert.True((double)job["usr_cpu"]! > 0);
         Assert.NotNull(job["sys_cpu"]);
+    }
+
+    [Fact]
+    public void Every_field_of_fios_report_is_there_and_of_its_kind()
+    {
+        Tools.Need("fio", "fio");
+        var fio = Cli.RunProgram(
+            "fio", _folder.Path, TimeSpan.FromSeconds(60), "--name=x", "--ioengine=null", "--rw=randrw", "--bs=4k", "--iodepth=4", "--numjobs=2", "--group_reporting", "--size=1g",
+            "--runtime=1", "--time_based", "--output-format=json");
+        var expected = JsonNode.Parse(fio.Output[fio.Output.IndexOf('{', StringComparison.Ordinal)..])!;
+        var ours = Bench("null.yaml", "--rw", "randrw", "--bs", "4k", "--iodepth", "4", "--numjobs", "2", "--runtime", "1", "--json");
+        var options = ours["jobs"]![0]!["job options"]!;
+        foreach (var option in new[] { "rw", "bs", "iodepth", "numjobs", "runtime" }) Assert.Equal((string?)expected["jobs"]![0]!["job options"]![option], (string?)options[option]);
+        Assert.Equal([], Missing(expected, ours, ""));
+
+        static IEnumerable<string> Missing(JsonNode? expected, JsonNode? ours, string at) => (expected, ours) switch
+        {
+            (JsonObject e, JsonObject o) => e.SelectMany(p => o.ContainsKey(p.Key) ? Missing(p.Value, o[p.Key], $"{at}/{p.Key}") : [$"{at}/{p.Key}"]),
+            (JsonArray { Count: > 0 } e, JsonArray { Count: > 0 } o) => Missing(e[0], o[0], at),
+            _ => expected!.GetValueKind() == ours!.GetValueKind() ? [] : [$"{at} is {ours.GetValueKind()}"],
+        };
+    }
+
+    [Fact]
+    public void The_shares_of_the_latencies_are_those_of_all_IOs()
+    {
+        var job = Bench("memory.yaml", "--rw", "randrw", "--iodepth", "8", "--runtime", "1300ms", "--json")["jobs"]![0]!;
+        var shares = new[] { "latency_ns", "latency_us", "latency_ms" }.SelectMany(u => job[u]!.AsObject()).Sum(p => (double)p.Value!);
+        Assert.InRange(shares, 99.99, 100.01);
+        Assert.Equal(100, (double)job["iodepth_level"]!["8"]!);
+        Assert.InRange((int)job["read"]!["iops_samples"]!, 1, 2); // Two whole half seconds, where this machine has time.
+        Assert.InRange((double)job["read"]!["iops_mean"]! / (double)job["read"]!["iops"]!, 0.5, 2);
+    }
+
+    [Fact]
+    public void The_processors_time_of_an_IO_does_not_hang_on_the_number_of_jobs()
+    {
+        var (one, four) = (Nanoseconds("1"), Nanoseconds("4"));
+        Assert.InRange(four / one, 0.5, 4);
+
+        double Nanoseconds(string jobs)
+        {
+            var result = Cli.Run(_folder.Path, "bench", "null.yaml", "--iodepth", "32", "--runtime", "500ms", "--numjobs", jobs);
+            var figures = CpuLine().Match(result.Output);
+            Assert.InRange(Figure(1) + Figure(2), 1, 110); // Of the time of each job.
+            return Figure(3);
+
+            double Figure(int group) => double.Parse(figures.Groups[group].Value, global::System.Globalization.CultureInfo.InvariantCulture);
+        }
+    }
+
+    [Fact]
+    public void Layers_are_measured_for_the_load_alone_and_not_for_the_look_at_the_data_before_it()
+    {
+        Assert.SkipUnless(Components.Has("block/file"), "block/file is not there");
+        _folder.Write("new.yaml", "devices:\n  disk: { use: block/file, path: new.img, size: 8MiB }\n");
+        var job = Bench("new.yaml", "--rw", "write", "--bs", "4k", "--size", "1m", "--layers", "--json")["jobs"]![0]!;
+        Assert.Equal(256, (long)job["layers"]![0]!["descriptors"]!);
     }
 
     [Fact]
@@ -91,6 +151,33 @@ public sealed class BenchTests : IDisposable
         Assert.Equal(16 << 20, (long)job["read"]!["io_bytes"]!);
     }
 
+    [Theory]
+    [InlineData("rw", 50)]
+    [InlineData("randrw", 30)]
+    [InlineData("randrw", 100)]
+    public void In_a_mixed_load_too_all_that_was_written_is_read_back(string pattern, int reads)
+    {
+        var job = Bench("memory.yaml", "--rw", pattern, "--rwmixread", $"{reads}", "--bs", "4k", "--iodepth", "8", "--numjobs", "3", "--verify", "crc32c", "--json")["jobs"]![0]!;
+        var written = (double)job["write"]!["io_bytes"]! * 100 / (16 << 20);
+        Assert.InRange(100 - written, reads - 2, reads + 2);
+        Assert.Equal(16 << 20, (long)job["read"]!["io_bytes"]!); // What was not written in the one pass, and what was.
+    }
+
+    [Theory]
+    [InlineData("write")]
+    [InlineData("randrw")]
+    public void A_write_that_is_lost_in_a_later_pass_is_found(string pattern)
+    {
+        _folder.Write("loses.yaml", """
+            devices:
+              ram: { use: block/memory, size: 1MiB }
+              top: { use: block/error, on: ram, rules: [{ action: drop-write, after: 1000, count: 1 }] }
+            """);
+        var result = Cli.Run(_folder.Path, "bench", "loses.yaml:top", "--rw", pattern, "--bs", "4k", "--iodepth", "4", "--runtime", "20", "--verify", "crc32c");
+        Assert.Equal(1, result.ExitCode);
+        Assert.Matches("^comanche: top: verify: LBA [0-9]+: it holds pass [0-9]+, not [0-9]+: a write was lost", result.Error);
+    }
+
     [Fact]
     public void Verify_finds_what_does_not_keep_its_data()
     {
@@ -103,7 +190,8 @@ public sealed class BenchTests : IDisposable
     [InlineData("--bs 1000", "is not a multiple of the block size")]
     [InlineData("--size 1GiB", "is more than")]
     [InlineData("--offset 16MiB", "nothing of the volume")]
-    [InlineData("--rw rw --verify crc32c", "--verify goes with")]
+    [InlineData("--runtime 10000000d", "--runtime: 10000000d is out of range; it is at most 365d")]
+    [InlineData("--ramp_time 25h", "--ramp_time: 25h is out of range; it is at most 1d")]
     public void What_cannot_be_is_2(string options, string expected)
     {
         var result = Cli.Run(_folder.Path, ["bench", "memory.yaml", .. options.Split(' ')]);
@@ -134,6 +222,9 @@ public sealed class BenchTests : IDisposable
 
         CliResult Run(params string[] more) => Cli.Run(_folder.Path, ["bench", "file.yaml", "--rw", "write", "--size", "1m", .. more]);
     }
+
+    [GeneratedRegex("cpu    usr ([0-9.]+) %, sys ([0-9.]+) %, ([0-9.]+) ns per I/O")]
+    private static partial Regex CpuLine();
 
     private JsonNode Bench(params string[] arguments)
     {

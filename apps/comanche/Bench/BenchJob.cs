@@ -58,7 +58,7 @@ internal sealed unsafe class BenchJob : IDisposable
         _firstLba = plan.Offset / volume.BlockSize;
         _units = plan.Units;
         _isRandom = plan.IsRandom;
-        _isMixed = plan.Pattern is Pattern.Rw or Pattern.RandRw;
+        _isMixed = plan.IsMixed;
         _writeBelow = (uint)Math.Min(uint.MaxValue, (100 - plan.ReadPercent) / 100.0 * (1L << 32));
         _random = SplitMix(plan.Seed + (ulong)index * 0x9E37_79B9_7F4A_7C15);
         _nextUnit = _units * (ulong)index / (ulong)plan.Jobs;

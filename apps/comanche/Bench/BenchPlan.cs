@@ -46,11 +46,14 @@ internal sealed record BenchPlan
 
     public ulong Units => RangeBytes / BlockBytes;
 
+    /// <summary>How much will be moved in all where <see cref="Runtime"/> does not end it, a verifying load's own reads included.</summary>
+    public double GoalBytes => TotalBytes != 0 ? (double)TotalBytes * Jobs : RangeBytes * (!Writes ? 1 : IsMixed ? 2 - ReadPercent / 100.0 : 2);
+
+    public bool IsMixed => Pattern is Pattern.Rw or Pattern.RandRw;
+
     public bool IsRandom => Pattern is Pattern.RandRead or Pattern.RandWrite or Pattern.RandRw;
 
     public bool Writes => Pattern is not (Pattern.Read or Pattern.RandRead);
-
-    public bool Reads => Pattern is not (Pattern.Write or Pattern.RandWrite);
 
     /// <summary>fio's word for the pattern.</summary>
     public string PatternName => Pattern.ToString().ToLowerInvariant();

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Comanche.App.Commands;
 using Comanche.Runtime.Composition;
 
@@ -81,7 +80,7 @@ internal static unsafe class BenchRun
             : Drive(request, process, plan, running, i => new BenchJob(device, target.Host, plan, i), j => j.Run, j => j.Stop, j => j.Progress,
                 j => (j.Reads, j.Writes, j.Elapsed, j.AllocatedBytes, j.Failure));
         running.Stop();
-        if (request.Json) Console.WriteLine(report.ToJson().ToJsonString(DescribeCommand.Indented));
+        if (request.Json) Console.WriteLine(FioJson.Make(report).ToJsonString(DescribeCommand.Indented));
         else report.Print(Console.Out);
         if (report.Failure is null) return ExitCode.Success;
         TextLog.Say($"comanche: {request.Device}: {report.Failure}");
@@ -104,7 +103,6 @@ internal static unsafe class BenchRun
         if (request.Size != 0) range = request.Size;
         range -= range % block;
         if (range == 0) throw Bad("--size is less than --bs");
-        if (request.Verify && request.Pattern is Pattern.Rw or Pattern.RandRw) throw Bad("--verify goes with read, write, randread and randwrite");
         if (request.Verify && range / block < (ulong)request.Jobs) throw Bad("--verify needs at least one unit for each job");
         var isTimed = request.Runtime is not null || (request.Size == 0 && !request.Verify);
         return new BenchPlan
@@ -136,51 +134,48 @@ internal static unsafe class BenchRun
         var threads = jobs.Select((job, i) => new Thread(() => body(job)()) { Name = $"bench-{i}", IsBackground = true }).ToList();
         using var signals = new StopSignals(() => jobs.ForEach(j => stop(j)()));
         var at = DateTimeOffset.Now;
-        var copied = process.BytesCopied;
-        var cpu = Environment.CpuUsage;
-        var clock = Stopwatch.StartNew();
+        var meter = new BenchMeter(
+            plan, process, () => request.Layers ? process.MeasureLayers(running) : [],
+            () => jobs.Select(progress).Aggregate((a, b) => (a.Read + b.Read, a.Written + b.Written)));
         threads.ForEach(t => t.Start());
-        Watch(request, plan, threads, clock, () => jobs.Select(progress).Aggregate((a, b) => (a.Read + b.Read, a.Written + b.Written)));
-        var used = (User: Environment.CpuUsage.UserTime - cpu.UserTime, System: Environment.CpuUsage.PrivilegedTime - cpu.PrivilegedTime);
-        var wall = clock.Elapsed;
+        Watch(request, plan, threads, meter, () => jobs.Select(progress).Aggregate((a, b) => (a.Read + b.Read, a.Written + b.Written)));
+        meter.End();
         var outcomes = jobs.Select(outcome).ToList();
-        var reads = new LatencyHistogram();
-        var writes = new LatencyHistogram();
-        foreach (var o in outcomes)
-        {
-            reads.Add(o.Reads);
-            writes.Add(o.Writes);
-        }
-
         var report = new BenchReport(plan, request.Device, at)
         {
-            Reads = reads, Writes = writes, Elapsed = outcomes.Max(o => o.Elapsed), AllocatedBytes = outcomes.Sum(o => o.Allocated),
-            UserPercent = used.User / wall * 100 / plan.Jobs, SystemPercent = used.System / wall * 100 / plan.Jobs,
+            Meter = meter,
+            Elapsed = outcomes.Max(o => o.Elapsed),
+            JobTime = outcomes.Aggregate(TimeSpan.Zero, (sum, o) => sum + o.Elapsed),
+            AllocatedBytes = outcomes.Sum(o => o.Allocated),
             Failure = outcomes.Select(o => o.Failure).FirstOrDefault(f => f is not null),
-            CopiedBytes = process.BytesCopied - copied,
-            Layers = request.Layers ? process.MeasureLayers(running) : [],
         };
+        foreach (var o in outcomes)
+        {
+            report.Reads.Add(o.Reads);
+            report.Writes.Add(o.Writes);
+        }
+
         jobs.ForEach(j => j.Dispose());
         return report;
     }
 
     // Waits for the jobs; on a terminal, with a line of progress. It goes to standard error, so that results can be piped.
-    private static void Watch(BenchRequest request, BenchPlan plan, List<Thread> threads, Stopwatch clock, Func<(ulong Read, ulong Written)> progress)
+    private static void Watch(BenchRequest request, BenchPlan plan, List<Thread> threads, BenchMeter meter, Func<(ulong Read, ulong Written)> progress)
     {
         using var line = Terminal.IsErrorInteractive ? new LiveLines(RawOutput.StandardError) : null;
         var total = (plan.Ramp + plan.Runtime).TotalSeconds;
-        var goal = plan.TotalBytes * (ulong)plan.Jobs;
         var before = (Bytes: 0UL, Time: 0.0);
         foreach (var thread in threads)
         {
-            while (!thread.Join(line is not null ? 250 : 60_000))
+            while (!thread.Join(meter.Due > TimeSpan.Zero ? meter.Due : TimeSpan.Zero))
             {
+                meter.Look();
                 if (line is null) continue;
                 var (read, written) = progress();
-                var now = clock.Elapsed.TotalSeconds;
+                var now = meter.Elapsed.TotalSeconds;
                 var bytes = read + written;
                 var rate = (bytes - before.Bytes) / Math.Max(now - before.Time, 1e-3);
-                var done = plan.Runtime > TimeSpan.Zero ? now / total : goal == 0 ? 0 : (double)bytes / goal;
+                var done = plan.Runtime > TimeSpan.Zero ? now / total : bytes / plan.GoalBytes;
                 line.Draw([$"{request.Device} {plan.PatternName} {Math.Min(done, 1) * 100,3:F0} %  {rate / plan.BlockBytes,11:N0} IOPS  {Terminal.Rate(rate),9}  {now,4:F0} s"]);
                 before = (bytes, now);
             }

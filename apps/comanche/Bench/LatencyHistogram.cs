@@ -61,6 +61,14 @@ internal sealed unsafe class LatencyHistogram : IDisposable
         return Max;
     }
 
+    /// <summary>How many are below a value, to the precision of the steps.</summary>
+    public ulong CountBelow(ulong value)
+    {
+        ulong below = 0;
+        for (var i = 0; i < Cells && HighestOf(i) < value; i++) below += _cells[i];
+        return below;
+    }
+
     /// <summary>Takes in what another one holds.</summary>
     public void Add(LatencyHistogram other)
     {

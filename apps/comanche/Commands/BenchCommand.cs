@@ -8,6 +8,10 @@ namespace Comanche.App.Commands;
 /// <summary><c>comanche bench FILE[:DEVICE]</c>, with fio's option names.</summary>
 internal static class BenchCommand
 {
+    // Beyond these nobody waits for the end; the sum of both in nanoseconds is far from 64 bits.
+    private static readonly TimeSpan MaxRunTime = TimeSpan.FromDays(365);
+    private static readonly TimeSpan MaxRampTime = TimeSpan.FromDays(1);
+
     private static readonly Argument<string> Target = Arguments.StackFile("FILE[:DEVICE]", "The stack file, and the device to load; without one, the device that no other stands on");
 
     private static readonly Option<string> Rw = Word("--rw", "PATTERN", "read", "What to do: read, write, randread, randwrite, rw (or readwrite), randrw", "--readwrite");
@@ -15,13 +19,13 @@ internal static class BenchCommand
     private static readonly Option<ByteSize> Bs = Size("--bs", "4KiB", "Bytes of an I/O", "--blocksize");
     private static readonly Option<int> IoDepth = Number("--iodepth", 1, 1, (int)QueueOptions.MaxDepth, "I/Os in flight of each job");
     private static readonly Option<int> NumJobs = Number("--numjobs", 1, 1, 1024, "Jobs, each a thread with a queue of its own");
-    private static readonly Option<TimeSpan?> RunTime = Time("--runtime", "How long to run, like 10, 0.5 or 250ms; plain numbers are seconds (default: 5, where neither --size nor --verify ends it)");
-    private static readonly Option<TimeSpan?> RampTime = Time("--ramp_time", "How long to run before measuring (default: 250ms with --runtime)", "--ramp-time");
+    private static readonly Option<TimeSpan?> RunTime = Time("--runtime", MaxRunTime, "How long to run, like 10, 0.5 or 250ms; plain numbers are seconds (default: 5, where neither --size nor --verify ends it)");
+    private static readonly Option<TimeSpan?> RampTime = Time("--ramp_time", MaxRampTime, "How long to run before measuring (default: 250ms with --runtime)", "--ramp-time");
     private static readonly Option<ByteSize> TotalSize = Size("--size", "0", "Use only so many bytes of the volume, in whole I/Os (0: all of it); without --runtime, each job moves so much and ends");
     private static readonly Option<ByteSize> Offset = Size("--offset", "0", "The first byte to use");
     private static readonly Option<string?> Verify = new("--verify")
     {
-        Description = "Write units that carry a checksum and read each one back; only crc32c", HelpName = "crc32c",
+        Description = "Write units that carry a checksum and read each one back; in rw and randrw reads check what was written before; only crc32c", HelpName = "crc32c",
     };
 
     private static readonly Option<ulong> Seed = new("--seed") { Description = "Seeds the random choice of blocks and data", HelpName = "N", DefaultValueFactory = _ => 1, Aliases = { "--randseed" } };
@@ -103,10 +107,15 @@ internal static class BenchCommand
         CustomParser = r => ParseSize(r.Tokens[0].Value) ?? Refuse<ByteSize>(r, $"{name}: a size like 4k or 1GiB was expected, not '{r.Tokens[0].Value}'"),
     };
 
-    private static Option<TimeSpan?> Time(string name, string description, params string[] aliases) => new(name, aliases)
+    private static Option<TimeSpan?> Time(string name, TimeSpan max, string description, params string[] aliases) => new(name, aliases)
     {
         Description = description, HelpName = "TIME",
-        CustomParser = r => ParseTime(r.Tokens[0].Value) ?? Refuse<TimeSpan?>(r, $"{name}: a duration like 10s or 250ms was expected, not '{r.Tokens[0].Value}'"),
+        CustomParser = r => ParseTime(r.Tokens[0].Value) switch
+        {
+            null => Refuse<TimeSpan?>(r, $"{name}: a duration like 10s or 250ms was expected, not '{r.Tokens[0].Value}'"),
+            { } time when time > max => Refuse<TimeSpan?>(r, $"{name}: {r.Tokens[0].Value} is out of range; it is at most {Durations.Format(max)}"),
+            var time => time,
+        },
     };
 
     private static T? Refuse<T>(ArgumentResult result, string message)
