@@ -33,6 +33,26 @@ public sealed class CheckTests : IDisposable
         Assert.Equal("two\n└── b  block/pass  1MiB, 512 B blocks\n    └── a  block/memory  1MiB, 512 B blocks\n", result.Output);
     }
 
+    [Fact]
+    public void Layers_that_are_shared_are_drawn_once()
+    {
+        const int Levels = 20;
+        var devices = string.Concat(Enumerable.Range(1, Levels).Select(i =>
+            $"  a{i}: {{ use: block/pass, on: m{i - 1}, readonly: true }}\n  m{i}: {{ use: raid/stripe, on: [a{i}, b{i}], readonly: true }}\n  b{i}: {{ use: block/pass, on: m{i - 1}, readonly: true }}\n"));
+        var result = Cli.Run(_folder.Path, "check", _folder.Write("s.yaml", $"devices:\n  m0: {{ use: block/memory, size: 64MiB, readonly: true }}\n{devices}"));
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        var lines = result.Output.TrimEnd().Split('\n');
+        Assert.Equal(2 + 4 * Levels, lines.Length); // The name, the top, and a line for each binding.
+        Assert.Equal(Levels - 1, lines.Count(l => l.EndsWith("  (see above)", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void What_is_foreign_in_a_stack_can_do_nothing_to_a_terminal()
+    {
+        var result = Cli.Run(_folder.Path, "check", _folder.Write("s.yaml", "stack: \"\\e[2J\\u202Ered\"\ndevices:\n  a: { use: block/null }\n"));
+        Assert.StartsWith(@"\u001b[2J\u202ered", result.Output);
+    }
+
     [Theory]
     [InlineData("quickstart")]
     [InlineData("file")]
@@ -69,5 +89,74 @@ public sealed class CheckTests : IDisposable
         var result = Cli.Run(_folder.Path, "check", "--probe", _folder.Write("s.yaml", "devices:\n  a: { use: block/memory, size: 1MiB }\n  b: { use: block/pass, on: a }\n"));
         Assert.Equal((0, ""), (result.ExitCode, result.Error));
         Assert.Contains("b: 1MiB, 512 B blocks", result.Output);
+    }
+
+    [Fact]
+    public void Probing_says_what_a_run_would_make_and_makes_none_of_it()
+    {
+        WriteProbed("create: true");
+        Assert.Equal((0, "", "disk0: would be made: disk0.img is not there yet\ndisk1: would be made: disk1.img is not there yet\n"
+            + "stripe: would be made, with what it stands on\nvolume: would be made, with what it stands on\n"), Probe());
+        Assert.Single(Directory.EnumerateFileSystemEntries(_folder.Path));
+        MakeDisk("disk0.img", null);
+        MakeDisk("disk1.img", null);
+        Assert.Equal((0, "", "disk0: 16MiB, 512 B blocks, read-only\ndisk1: 16MiB, 512 B blocks, read-only\n"
+            + "stripe: would be made: what it stands on is blank\nvolume: would be made, with what it stands on\n"), Probe());
+        Assert.All(Directory.GetFiles(_folder.Path, "*.img"), f => Assert.DoesNotContain(File.ReadAllBytes(f), b => b != 0));
+    }
+
+    [Fact]
+    public void What_is_blank_and_must_not_be_made_is_a_mistake_to_a_probe()
+    {
+        WriteProbed("create: false");
+        MakeDisk("disk0.img", null);
+        MakeDisk("disk1.img", null);
+        var (code, error, output) = Probe();
+        Assert.Equal(2, code);
+        Assert.StartsWith("s.yaml:4:3: error: stripe: ", error);
+        Assert.EndsWith("volume: not probed: what it stands on is not as it should be\n", output);
+    }
+
+    [Fact]
+    public void Media_that_hold_something_else_would_not_be_made()
+    {
+        WriteProbed("create: true");
+        MakeDisk("disk0.img", null);
+        MakeDisk("disk1.img", 4096);
+        var (code, error, _) = Probe();
+        Assert.Equal(2, code);
+        Assert.StartsWith("s.yaml:4:3: error: stripe: ", error);
+    }
+
+    [Fact]
+    public void A_file_that_is_too_short_would_be_extended()
+    {
+        _folder.Write("s.yaml", "devices:\n  disk: { use: block/file, path: disk0.img, size: 64MiB }\n  top: { use: block/pass, on: disk }\n");
+        MakeDisk("disk0.img", 100);
+        Assert.Equal((0, "", "disk: would be extended: disk0.img is 16MiB long, and 64MiB are asked for\ntop: not probed: what it stands on is not there yet\n"), Probe());
+    }
+
+    private void WriteProbed(string create) => _folder.Write("s.yaml", $$"""
+        devices:
+          disk0:  { use: block/file, path: disk0.img, size: 16MiB }
+          disk1:  { use: block/file, path: disk1.img, size: 16MiB }
+          stripe: { use: raid/stripe, on: [disk0, disk1], {{create}} }
+          volume: { use: partition/gpt, on: stripe, partition: 1, create: true }
+        """);
+
+    private void MakeDisk(string name, int? dataAt)
+    {
+        using var file = File.Create(Path.Combine(_folder.Path, name));
+        file.SetLength(16 << 20);
+        if (dataAt is not { } at) return;
+        file.Position = at;
+        file.WriteByte(1);
+    }
+
+    // What comes after the drawing.
+    private (int Code, string Error, string Output) Probe()
+    {
+        var result = Cli.Run(_folder.Path, "check", "--probe", "s.yaml");
+        return (result.ExitCode, result.Error, string.Concat(result.Output.Split('\n').Where(l => l.Contains(": ")).Select(l => $"{l}\n")));
     }
 }

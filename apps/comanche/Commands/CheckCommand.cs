@@ -10,7 +10,7 @@ internal static class CheckCommand
         var file = Arguments.StackFile();
         var probe = new Option<bool>("--probe")
         {
-            Description = "Also open what exists, read-only, and check its sizes and labels",
+            Description = "Also open what exists, read-only, check its sizes and labels, and say what a run would make",
         };
         var command = new ExampleCommand(
             "check", "Checks a stack file without opening anything: names, options, types, sizes, cycles, contracts. Each mistake is one line with file, line and column; then the exit code is 2.",
