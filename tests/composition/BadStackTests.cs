@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Comanche.Composition.Tests;
 
 /// <summary>Every mistake is one message with its exact place.</summary>
@@ -209,6 +211,7 @@ public sealed class BadStackTests
         Assert.Equal("s.yaml:1:46: warning: count: 14 is next to 13", Assert.Single(stack.Problems).ToString());
         Assert.True(stack.IsGood);
     }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -223,4 +226,14 @@ public sealed class BadStackTests
     public void Control_characters_of_a_file_do_not_reach_the_terminal() =>
         Assert.Equal("s.yaml:2:8: error: unknown component '\\u001b[2J'", Stacks.Problems("devices:\n  a: { use: \"\\e[2J\" }\n")[0].Replace("2:13", "2:8"));
 
+    [Fact]
+    public void A_file_of_ten_thousand_mistakes_is_checked_in_seconds()
+    {
+        var clock = Stopwatch.StartNew();
+        var devices = string.Concat(Enumerable.Range(0, 10_000).Select(i => $"  device{i}: {{ use: test/filter, on: deviec{i}, reactor: r{i} }}\n"));
+        var problems = Stacks.Problems($"devices:\n{devices}reactors: {{ fast: {{}} }}\n");
+        Assert.Equal(20_000, problems.Length);
+        Assert.StartsWith("s.yaml:2:36: error: there is no device 'deviec0'; did you mean ", problems[0]);
+        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(10));
+    }
 }

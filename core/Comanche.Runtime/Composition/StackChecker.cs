@@ -10,12 +10,16 @@ public sealed partial class StackChecker
     // Every layer is a call in every call of the data path, and of this program's own walks. Real stacks have ten.
     private const int MostLayers = 64;
 
+    // A name is compared with every other to find what was meant: in a file that is all mistakes the first hundred do, or minutes go by.
+    private const int MostSuggestions = 100;
+
     private readonly ComponentCatalog _catalog;
     private readonly StackFile _file;
     private readonly List<StackProblem> _problems;
     private readonly Dictionary<string, CheckedDevice> _byName = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (CheckedDevice By, SourceLocation At)> _claims = new(StringComparer.Ordinal);
     private readonly Dictionary<(CheckedDevice User, CheckedDevice Used), string> _shares = [];
+    private int _suggestions;
 
     private StackChecker(StackFile file, ComponentCatalog catalog)
     {
@@ -119,7 +123,7 @@ public sealed partial class StackChecker
         if (!_byName.TryGetValue(binding.Name, out below))
         {
             var names = _byName.Values.Where(d => !d.Definition.IsExport && d != device).Select(d => d.Name);
-            Error(binding.At, $"there is no device '{binding.Name}'{Spelling.Suggest(binding.Name, names)}");
+            Error(binding.At, $"there is no device '{binding.Name}'{Suggest(binding.Name, names)}");
             return false;
         }
 
@@ -272,16 +276,19 @@ public sealed partial class StackChecker
 
     private void CheckReactors()
     {
+        var reactors = _file.Reactors.Select(r => r.Name).ToHashSet();
         foreach (var device in _file.Devices)
         {
-            if (device.Reactor is not { } name || _file.Reactors.Any(r => r.Name == name)) continue;
-            Error(device.ReactorAt, $"there is no reactor '{name}'{Spelling.Suggest(name, _file.Reactors.Select(r => r.Name))}; reactors are defined under 'reactors:'");
+            if (device.Reactor is not { } name || reactors.Contains(name)) continue;
+            Error(device.ReactorAt, $"there is no reactor '{name}'{Suggest(name, reactors)}; reactors are defined under 'reactors:'");
         }
 
         foreach (var reactor in _file.Reactors)
             if (reactor.Core >= Environment.ProcessorCount)
                 _problems.Add(new StackProblem(reactor.At, $"core {reactor.Core} is not there: this machine has 0 to {Environment.ProcessorCount - 1}", IsWarning: true));
     }
+
+    private string Suggest(string written, IEnumerable<string> known) => _suggestions++ < MostSuggestions ? Spelling.Suggest(written, known) : "";
 
     private static string Article(InterfaceDescription contract) => contract.Id == typeof(IBlockDevice).GUID ? "a block device" : $"an {contract.Name}";
 
