@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Runtime.InteropServices.Marshalling;
 
 namespace Comanche.Composition.Tests;
@@ -196,4 +197,94 @@ public sealed partial class ExportComponent(IHost host) : Component(host)
     protected override void OnStop() => Diary.Lines.Add($"stop {Name}");
 
     protected override void OnClose() => Diary.Lines.Add($"close {Name}");
+}
+
+/// <summary>When a <see cref="FailingDevice"/> fails.</summary>
+public enum FailureMoment
+{
+    Create,
+    Bind,
+    Start,
+    Stop,
+}
+
+/// <summary>How it does.</summary>
+public enum FailureKind
+{
+    /// <summary>In words, with its name before them.</summary>
+    Named,
+
+    /// <summary>In words.</summary>
+    Words,
+
+    /// <summary>By a mistake of its own.</summary>
+    Bug,
+
+    /// <summary>In words over two lines.</summary>
+    TwoLines,
+
+    /// <summary>In what runs before its first line.</summary>
+    Static,
+
+    /// <summary>In another language, in words.</summary>
+    Foreign,
+
+    /// <summary>In another language, without any.</summary>
+    ForeignSilent,
+
+    /// <summary>In another language for want of memory, in words.</summary>
+    ForeignMemory,
+}
+
+/// <summary>Options of <see cref="FailingDevice"/>.</summary>
+public sealed record FailingOptions
+{
+    [Option("When it fails", Required = true)]
+    public FailureMoment Moment { get; init; }
+
+    [Option("How", Required = true)]
+    public FailureKind Kind { get; init; }
+}
+
+/// <summary>Fails when and how it is told to, and does not even close.</summary>
+[Component("test/failing", "7e570000-0000-4000-8000-000000000007", "A device that fails")]
+[Binds(typeof(IBlockDevice))]
+[GeneratedComClass]
+public sealed partial class FailingDevice : DiaryDevice
+{
+    private readonly FailingOptions _options;
+
+    public FailingDevice(IHost host, FailingOptions options) : base(host)
+    {
+        _options = options;
+        FailAt(FailureMoment.Create);
+    }
+
+    protected override void OnBind(IBase component, string role) => FailAt(FailureMoment.Bind);
+
+    protected override void OnStart() => FailAt(FailureMoment.Start);
+
+    protected override void OnStop()
+    {
+        base.OnStop();
+        FailAt(FailureMoment.Stop);
+    }
+
+    protected override void OnClose() => throw new InvalidOperationException("closing fails too");
+
+    private void FailAt(FailureMoment moment)
+    {
+        if (moment != _options.Moment) return;
+        if (_options.Kind is FailureKind.Foreign or FailureKind.ForeignMemory) Host.Fail("the disk is upside down");
+        throw _options.Kind switch
+        {
+            FailureKind.Named => new ComancheException($"{Name}: the disk is upside down"),
+            FailureKind.Words => new ComancheException("the disk is upside down"),
+            FailureKind.Bug => new InvalidOperationException("the disk is upside down"),
+            FailureKind.TwoLines => new ArgumentException("the disk is\nupside down"),
+            FailureKind.Static => new TypeInitializationException("Some.Type", new AggregateException(new ComancheException("the disk is upside down"))),
+            FailureKind.ForeignMemory => Marshal.GetExceptionForHR(unchecked((int)0x8007000E))!, // E_OUTOFMEMORY
+            _ => Marshal.GetExceptionForHR(unchecked((int)0x80004005))!, // E_FAIL
+        };
+    }
 }

@@ -1,3 +1,5 @@
+using System.Reflection;
+
 namespace Comanche.Runtime.Composition;
 
 /// <summary>A device or an export that lives.</summary>
@@ -133,22 +135,36 @@ public sealed class RunningStack : IDisposable
     private void Make(CheckedDevice device, ComposeOptions options, bool isEntry)
     {
         var flags = device.Definition.IsReadOnly || options.ReadOnly ? HostFlags.ReadOnly : HostFlags.None;
-        var host = _process.CreateHost(device.Name, flags, device.Definition.Reactor);
         Guard(device, () =>
         {
+            var host = _process.CreateHost(device.Name, flags, device.Definition.Reactor);
             var component = device.Kind!.Create(host, device.Options);
             try
             {
                 foreach (var (role, below, _) in device.Bindings) component.Bind(Find(below.Name)!.Component, role);
                 _devices.Add(new RunningDevice(device, host, _process.Wrap(device.Name, component, flags, isEntry)));
             }
-            catch
+            catch (Exception e)
             {
-                component.Release();
-                NativeObject.FinalRelease(component);
-                throw;
+                // Its words are taken first: the release makes calls of its own, and may fail in its turn.
+                var failure = Failure.Explain(device.Name, Cause(e));
+                Discard(component);
+                throw failure;
             }
         });
+    }
+
+    private static void Discard(IBase component)
+    {
+        try
+        {
+            component.Release();
+            NativeObject.FinalRelease(component);
+        }
+        catch (Exception)
+        {
+            // What failed before is said.
+        }
     }
 
     private void StartOne(RunningDevice device)
@@ -223,18 +239,29 @@ public sealed class RunningStack : IDisposable
         }
     }
 
-    // Whatever a component throws becomes one line that names the device and its place.
-    private void Guard(CheckedDevice device, Action action)
+    // Whatever a component throws becomes one line that names the device and its place, and says the component's own words once.
+    private static void Guard(CheckedDevice device, Action action)
     {
+        Failure.Take(); // Words of an earlier call, which was got over.
         try
         {
-            Failure.Guard(device.Name, action);
+            action();
         }
-        catch (ComancheException e)
+        catch (Exception e)
         {
-            var named = e.Message.StartsWith($"{device.Name}: ", StringComparison.Ordinal) ? e.Message : $"{device.Name}: {e.Message}";
+            var text = Failure.Explain(device.Name, Cause(e)).Message.ReplaceLineEndings(" ");
+            // What is wrong with an option knows a better place.
+            if (text.StartsWith($"{device.Definition.At.File}:", StringComparison.Ordinal)) throw new ComancheException(text, e);
+            var named = text.StartsWith($"{device.Name}: ", StringComparison.Ordinal) ? text : $"{device.Name}: {text}";
             throw new ComancheException($"{device.Definition.At}: error: {named}", e);
         }
+    }
+
+    // Some exceptions only say that there is another one.
+    private static Exception Cause(Exception exception)
+    {
+        while (exception is TypeInitializationException or TargetInvocationException or AggregateException && exception.InnerException is { } inner) exception = inner;
+        return exception;
     }
 
     private static void ThrowIf(List<string> failures)

@@ -12,7 +12,7 @@ internal static class Secrets
     {
         if (reference.StartsWith("env:", StringComparison.Ordinal))
             return Environment.GetEnvironmentVariable(reference[4..])
-                ?? throw new ComancheException($"{at}: the environment variable {reference[4..]}, which holds a secret, is not set");
+                ?? throw new ComancheException($"{at}: error: the environment variable {reference[4..]}, which holds a secret, is not set");
         try
         {
             var text = File.ReadAllText(reference[5..]);
@@ -20,7 +20,7 @@ internal static class Secrets
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ComancheException($"{at}: the secret in {reference[5..]} can't be read: {e.Message}", e);
+            throw new ComancheException($"{at}: error: the secret in {reference[5..]} can't be read: {e.Message}", e);
         }
     }
 }
