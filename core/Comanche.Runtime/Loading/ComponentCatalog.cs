@@ -17,6 +17,8 @@ public interface INativeLoader
 /// <remarks>Built by one thread; reading is free for all.</remarks>
 public sealed class ComponentCatalog
 {
+    private const int MostKinds = 1000; // Of one library; all of this project's are fewer than a hundred.
+
     private readonly SortedDictionary<string, ComponentKind> _kinds = new(StringComparer.Ordinal);
     private readonly Dictionary<Guid, ComponentKind> _byUuid = [];
     private readonly List<string> _folders = [];
@@ -63,15 +65,28 @@ public sealed class ComponentCatalog
     /// <summary>Adds the components of one native library.</summary>
     public void AddNative(string path, INativeLoader native)
     {
-        if (!NativeComponentKind.ExportsFactory(path)) return;
+        IFactory? factory = null;
+        var count = 0;
+        Try(path, () =>
+        {
+            if (!NativeComponentKind.ExportsFactory(path) || (factory = native.Load(path)) is null) return;
+            count = factory.GetCount();
+            if (count is >= 0 and <= MostKinds) return;
+            (var said, count) = (count, 0);
+            throw new ComancheException($"{path}: its factory says that it makes {said} kinds of component");
+        });
+        for (var i = 0; i < count; i++) Try(path, () => Add(NativeComponentKind.Read(factory!, i, path)));
+    }
+
+    // Foreign code and foreign text: whatever comes of it is one problem, and the others can be used.
+    private void Try(string path, Action action)
+    {
         try
         {
-            if (native.Load(path) is not { } factory) return;
-            for (var i = 0; i < factory.GetCount(); i++) Add(NativeComponentKind.Read(factory, i, path));
+            action();
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
-            // Foreign code and foreign text: whatever comes of it, the others can be used.
             _problems.Add(e is ComancheException ? e.Message : $"{path}: {e.Message.ReplaceLineEndings(" ")}");
         }
     }

@@ -54,10 +54,10 @@ internal sealed class NativeComponentKind : ComponentKind
     {
         bool b => JsonValue.Create(b),
         double d => JsonValue.Create(d),
-        Int128 i when i > long.MaxValue => JsonValue.Create((ulong)i),
-        Int128 i => JsonValue.Create((long)i),
+        Int128 i when i > long.MaxValue => JsonValue.Create(checked((ulong)i)),
+        Int128 i => JsonValue.Create(checked((long)i)),
         ByteSize size => JsonValue.Create(size.Bytes),
-        TimeSpan duration => JsonValue.Create(duration.Ticks * 100),
+        TimeSpan duration => JsonValue.Create(checked(duration.Ticks * 100)),
         _ => JsonValue.Create(value.ToString())!,
     };
 }

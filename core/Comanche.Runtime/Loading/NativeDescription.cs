@@ -13,16 +13,23 @@ internal static class NativeDescription
     {
         var at = $"{path}: the description of kind {index}";
         var text = factory.Describe(index);
-        JsonNode? json;
         try
         {
-            json = JsonNode.Parse(text, documentOptions: new() { AllowTrailingCommas = true, AllowDuplicateProperties = false, MaxDepth = 16 });
+            return Read(JsonNode.Parse(text, documentOptions: new() { AllowTrailingCommas = true, AllowDuplicateProperties = false, MaxDepth = 16 }), text, path, at);
         }
-        catch (JsonException e)
+        catch (JsonException e) when (e.LineNumber is not null)
         {
             throw new ComancheException($"{at} is no JSON (line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1}): {Short(text)}", e);
         }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
+        {
+            // JSON by its form, but of a name given twice, or with text that is none.
+            throw new ComancheException($"{at}: {e.Message.ReplaceLineEndings(" ")}: {Short(text)}", e);
+        }
+    }
 
+    private static ComponentDescription Read(JsonNode? json, string text, string path, string at)
+    {
         if (json is not JsonObject kind) throw new ComancheException($"{at} is no JSON object: {Short(text)}");
         var id = Text(kind, "id", at);
         if (id.Split('/') is not [{ Length: > 0 }, { Length: > 0 }]) throw new ComancheException($"{at}: id: '{id}' is not of the form row/component");
@@ -48,11 +55,22 @@ internal static class NativeDescription
         return new(Text(json, "name", at), kind, Text(json, "summary", at, ""))
         {
             Default = Written(json, "default", at),
-            Min = Written(json, "min", at) ?? lowest,
-            Max = Written(json, "max", at) ?? highest,
+            Min = Limit(json, "min", kind, at, lowest, highest) ?? lowest,
+            Max = Limit(json, "max", kind, at, lowest, highest) ?? highest,
             Required = Flag(json, "required", at),
             Secret = Flag(json, "secret", at),
         };
+    }
+
+    // A limit that can't be read, or that lies beyond what reaches the component, would let everything through.
+    private static string? Limit(JsonObject json, string name, OptionKind kind, string at, string? lowest, string? highest)
+    {
+        if (Written(json, name, at) is not { } text) return null;
+        if (!OptionText.TryParse(kind, text, out var value, out var expected)) throw new ComancheException($"{at}.{name}: {expected} was expected, not '{text}'");
+        var isInside = lowest is null || highest is null
+            || (OptionText.TryParse(kind, lowest, out var min, out _) && OptionText.TryParse(kind, highest, out var max, out _)
+                && ((IComparable)value).CompareTo(min) >= 0 && ((IComparable)value).CompareTo(max) <= 0);
+        return isInside ? text : throw new ComancheException($"{at}.{name}: {text} is out of range; it is {lowest} to {highest}");
     }
 
     // What fits 64 bits on the way to the component: integers as int64 or uint64, durations as int64 nanoseconds (2^63 ns are 106,751 days).
