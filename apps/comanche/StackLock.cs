@@ -10,13 +10,17 @@ namespace Comanche.App;
 /// Keeps a stack file from being run twice at once by the same user. The lock is a file of its own, since an editor replaces the stack file when it saves; what the
 /// devices themselves open they lock themselves, against everybody. It ends with the process, however that ends.
 /// </summary>
+/// <remarks>
+/// The folder of the locks may stand in one that everybody writes to. It is opened once, found to be the user's own and closed to others, and the files are reached
+/// through that descriptor only: nobody else can have put a link there, nor put another folder in its place.
+/// </remarks>
 internal sealed unsafe class StackLock : IDisposable
 {
-    private const uint OwnerOnly = 0b110_000_000;
-    private const int OthersMask = 0b000_111_111;
-    private const int MaxDigits = 20;
+    private const int Permissions = 0x1FF;  // 0777: of the mode, who may do what.
+    private const int OwnerOnly = 0x1C0;    // 0700
+    private const int OwnerReadWrite = 0x180; // 0600
 
-    private int _file;
+    private readonly int _file;
 
     private StackLock(int file) => _file = file;
 
@@ -25,60 +29,75 @@ internal sealed unsafe class StackLock : IDisposable
     {
         var full = Path.GetFullPath(stackFile);
         if (File.ResolveLinkTarget(full, returnFinalTarget: true) is { } target) full = target.FullName;
-        var name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(full)))[..24];
-        var path = Path.Combine(Folder(), $"{name}.lock");
-        var file = PosixFile.Open(path, O_RDWR | O_CREAT | O_NOFOLLOW, OwnerOnly);
-        if (file < 0) throw new ComancheException($"comanche: {path}: the lock can't be opened: {Errno.Describe(-file)}");
-        if (PosixFile.Lock(file, LOCK_EX) < 0)
+        var name = $"{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(full)))[..24]}.lock";
+        var path = FolderPath();
+        var folder = OpenFolder(path);
+        var file = PosixFile.Open(folder, name, O_RDWR | O_CREAT | O_NOFOLLOW, OwnerReadWrite);
+        PosixFile.Close(folder);
+        if (file < 0) throw new ComancheException($"comanche: the lock file {path}/{name} can't be opened: {Errno.Describe(-file)}");
+        var error = PosixFile.Lock(file, LOCK_EX);
+        if (error >= 0)
         {
-            var holder = ReadHolder(file);
-            PosixFile.Close(file);
-            throw new ComancheException($"comanche: {stackFile} is in use by another process{holder}");
+            WriteHolder(file);
+            return new StackLock(file);
         }
 
-        WriteHolder(file);
-        return new StackLock(file);
+        var problem = error == -Errno.EAGAIN ? $"is in use by another process{ReadHolder(file)}" : $"can't be locked by {path}/{name}: {Errno.Describe(-error)}";
+        PosixFile.Close(file);
+        throw new ComancheException($"comanche: {stackFile} {problem}");
     }
 
-    public void Dispose()
-    {
-        if (_file >= 0) PosixFile.Close(_file);
-        _file = -1;
-    }
+    public void Dispose() => PosixFile.Close(_file);
 
-    // Whoever holds the lock wrote its number into it; a flock keeps nobody from reading.
-    private static string ReadHolder(int file)
-    {
-        var digits = stackalloc byte[MaxDigits];
-        var length = PosixFile.Read(file, digits, MaxDigits, 0);
-        return length > 0 && int.TryParse(new ReadOnlySpan<byte>(digits, (int)length), CultureInfo.InvariantCulture, out var process) ? $" ({process})" : "";
-    }
-
+    // The number goes over what was there before the rest is cut off, so that a reader never finds nothing. A full disk costs the number only.
     private static void WriteHolder(int file)
     {
-        var text = Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
-        PosixFile.Truncate(file, 0);
-        fixed (byte* bytes = text) PosixFile.Write(file, bytes, (nuint)text.Length, 0);
+        var text = Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Environment.ProcessId}\n"));
+        fixed (byte* bytes = text)
+            if (PosixFile.Write(file, bytes, (nuint)text.Length, 0) == text.Length)
+                PosixFile.Truncate(file, (ulong)text.Length);
     }
 
-    // The user's alone. In a folder that everybody can write to, someone may have been there first, and have put links there: that is looked at, not assumed.
-    private static string Folder()
+    private static string ReadHolder(int file)
+    {
+        const int Room = 16;
+        var bytes = stackalloc byte[Room];
+        var length = PosixFile.Read(file, bytes, Room, 0);
+        var line = Encoding.ASCII.GetString(bytes, (int)Math.Max(0, length)).Split('\n')[0];
+        return int.TryParse(line, NumberStyles.None, CultureInfo.InvariantCulture, out var process) ? $" ({process})" : "";
+    }
+
+    // What sudo left of another user's environment is not taken.
+    private static string FolderPath()
     {
         var runtime = Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR");
-        var root = !string.IsNullOrEmpty(runtime) && Directory.Exists(runtime) ? Path.Combine(runtime, "comanche") : Path.Combine(Path.GetTempPath(), $"comanche-{Environment.UserName}");
+        var isOwn = !string.IsNullOrEmpty(runtime) && PosixFile.Stat(runtime, out var stat) >= 0 && stat.stx_uid == Limits.EffectiveUser;
+        return isOwn ? Path.Combine(runtime!, "comanche") : Path.Combine(Path.GetTempPath(), $"comanche-{Environment.UserName}");
+    }
+
+    private static int OpenFolder(string path)
+    {
         try
         {
-            Directory.CreateDirectory(root, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            Directory.CreateDirectory(path, (UnixFileMode)OwnerOnly);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ComancheException($"comanche: {root}: no place for lock files: {e.Message}", e);
+            throw Refuse(path, e.Message);
         }
 
-        var folder = PosixFile.Open(root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-        var isOwn = folder >= 0 && PosixFile.Stat(folder, out var found) >= 0 && PosixFile.Stat("/proc/self", out var self) >= 0
-            && found.stx_uid == self.stx_uid && (found.stx_mode & OthersMask) == 0;
-        if (folder >= 0) PosixFile.Close(folder);
-        return isOwn ? root : throw new ComancheException($"comanche: {root}: no place for lock files: it is not a folder of this user alone (mode 0700); remove it, or set XDG_RUNTIME_DIR");
+        var folder = PosixFile.Open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        if (folder < 0) throw Refuse(path, folder is -Errno.ELOOP or -Errno.ENOTDIR ? "it is a link" : Errno.Describe(-folder));
+        var error = PosixFile.Stat(folder, out var stat);
+        var problem = error < 0 ? Errno.Describe(-error)
+            : stat.stx_uid != Limits.EffectiveUser ? $"it belongs to another user ({stat.stx_uid})"
+            : (stat.stx_mode & Permissions) != OwnerOnly ? $"its mode is {Convert.ToString(stat.stx_mode & Permissions, 8)}, not 700"
+            : null;
+        if (problem is null) return folder;
+        PosixFile.Close(folder);
+        throw Refuse(path, problem);
     }
+
+    private static ComancheException Refuse(string path, string why) =>
+        new($"comanche: {path} is no place for lock files: {why}; remove it, or name a folder of your own by XDG_RUNTIME_DIR");
 }

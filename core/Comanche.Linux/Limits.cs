@@ -22,6 +22,9 @@ public static unsafe partial class Limits
     /// <summary>The most file descriptors that this process may open.</summary>
     public static ulong OpenFiles => Get(ResourceOpenFiles);
 
+    /// <summary>The user in whose name this process acts.</summary>
+    public static uint EffectiveUser => geteuid();
+
     /// <summary>Whether this process may see physical addresses.</summary>
     public static bool MaySeePhysicalAddresses => HasCapability(CapSysAdmin);
 
@@ -78,4 +81,7 @@ public static unsafe partial class Limits
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int getrlimit(int resource, RLimit* limit);
+
+    [LibraryImport("libc")]
+    private static partial uint geteuid();
 }

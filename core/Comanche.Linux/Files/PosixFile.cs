@@ -21,6 +21,15 @@ public static unsafe partial class PosixFile
         return result;
     }
 
+    /// <summary>Opens a file in an open folder, wherever that is by now; O_CLOEXEC is added.</summary>
+    public static int Open(int folder, string name, int flags, uint mode = 0x1B4)
+    {
+        int result;
+        do result = Check(Native.openat(folder, name, flags | O_CLOEXEC, mode));
+        while (result == -Errno.EINTR);
+        return result;
+    }
+
     /// <summary>Closes a descriptor.</summary>
     public static int Close(int descriptor) => Check(Native.close(descriptor));
 
@@ -185,6 +194,9 @@ public static unsafe partial class PosixFile
     {
         [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
         internal static partial int open(string path, int flags, uint mode);
+
+        [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+        internal static partial int openat(int folder, string name, int flags, uint mode);
 
         [LibraryImport("libc")]
         internal static partial int close(int descriptor);
