@@ -83,6 +83,22 @@ public sealed class CheckTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("\"$0\" check /dev/zero", 2, "/dev/zero: is neither a file nor a pipe; a stack file was expected\n")]
+    [InlineData("\"$0\" check /dev/null", 2, "/dev/null: is neither a file nor a pipe; a stack file was expected\n")]
+    [InlineData("yes 2>/dev/null | \"$0\" check /dev/stdin", 2, "/dev/stdin: larger than 1MiB, which no stack file is\n")]
+    [InlineData("\"$0\" check /dev/stdin </dev/zero", 2, "/dev/stdin: larger than 1MiB, which no stack file is\n")]
+    [InlineData("\"$0\" check /dev/stdin <s.yaml", 0, "")]
+    [InlineData("cat s.yaml | \"$0\" check /dev/stdin", 0, "")]
+    [InlineData("\"$0\" check <(cat s.yaml)", 0, "")]
+    [InlineData("\"$0\" bench <(cat s.yaml) --size 1m", 0, "")]
+    public void A_stack_may_come_from_a_pipe_but_not_from_a_device(string command, int code, string error)
+    {
+        _folder.Write("s.yaml", "devices:\n  a: { use: block/null }\n");
+        var result = Cli.RunProgram("bash", _folder.Path, TimeSpan.FromSeconds(30), "-c", command, Cli.Executable);
+        Assert.Equal((code, error), (result.ExitCode, result.Error));
+    }
+
     [Fact]
     public void Probing_opens_what_is_there()
     {

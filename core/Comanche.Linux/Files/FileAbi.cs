@@ -48,6 +48,9 @@ public struct statx
 
     /// <summary>Whether it is a block device.</summary>
     public readonly bool IsBlockDevice => (stx_mode & FileAbi.S_IFMT) == FileAbi.S_IFBLK;
+
+    /// <summary>Whether it is a pipe, with or without a name.</summary>
+    public readonly bool IsPipe => (stx_mode & FileAbi.S_IFMT) == FileAbi.S_IFIFO;
 }
 
 /// <summary>The constants of files.</summary>
@@ -73,6 +76,7 @@ public static class FileAbi
     public const ushort S_IFMT = 0xF000;
     public const ushort S_IFREG = 0x8000;
     public const ushort S_IFBLK = 0x6000;
+    public const ushort S_IFIFO = 0x1000;
 
     public const int FALLOC_FL_KEEP_SIZE = 1;
     public const int FALLOC_FL_PUNCH_HOLE = 2;

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using System.Text.Unicode;
+using Comanche.Linux;
 using Comanche.Runtime.Loading;
 
 namespace Comanche.Runtime.Composition;
@@ -98,6 +99,7 @@ public sealed class StackFile
         try
         {
             if (Directory.Exists(path)) throw new ComancheException($"{path}: is a folder; a stack file was expected");
+            if (IsOther(path)) throw new ComancheException($"{path}: is neither a file nor a pipe; a stack file was expected");
             return Parse(path, ReadText(path));
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
@@ -109,6 +111,11 @@ public sealed class StackFile
             throw new ComancheException($"{path}: can't be read: {e.Message}", e);
         }
     }
+
+    // Opening some devices does things to them. What standard input stands for may be read, whatever it is.
+    private static bool IsOther(string path) =>
+        PosixFile.Stat(path, out var it) >= 0 && it is { IsRegularFile: false, IsPipe: false }
+        && !(PosixFile.Stat(0, out var input) >= 0 && (it.stx_dev_major, it.stx_dev_minor, it.stx_ino) == (input.stx_dev_major, input.stx_dev_minor, input.stx_ino));
 
     // What a file says of its length is not believed: a pipe says nothing, and /dev/zero lies.
     private static string ReadText(string path)
