@@ -67,8 +67,15 @@ internal sealed class BenchMeter(BenchPlan plan, AppProcess process, Func<IReadO
     public IReadOnlyList<LayerCost> Layers =>
         [.. Last.Layers.Zip(_first.Layers, (l, f) => new LayerCost(l.Name, l.Descriptors - f.Descriptors, l.OwnNanoseconds - f.OwnNanoseconds))];
 
-    /// <summary>How long until there is something to look at.</summary>
-    public TimeSpan Due => (_isRamping ? plan.Ramp : _before.At + Interval) - _clock.Elapsed;
+    /// <summary>How long until there is something to look at; never negative.</summary>
+    public TimeSpan Due
+    {
+        get
+        {
+            var left = (_isRamping ? plan.Ramp : _before.At + Interval) - _clock.Elapsed;
+            return left > TimeSpan.Zero ? left : TimeSpan.Zero;
+        }
+    }
 
     private Moment Last => _last ?? throw new InvalidOperationException("the meter has not ended");
 

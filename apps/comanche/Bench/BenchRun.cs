@@ -138,7 +138,17 @@ internal static unsafe class BenchRun
             plan, process, () => request.Layers ? process.MeasureLayers(running) : [],
             () => jobs.Select(progress).Aggregate((a, b) => (a.Read + b.Read, a.Written + b.Written)));
         threads.ForEach(t => t.Start());
-        Watch(request, plan, threads, meter, () => jobs.Select(progress).Aggregate((a, b) => (a.Read + b.Read, a.Written + b.Written)));
+        try
+        {
+            Watch(request, plan, threads, meter, () => jobs.Select(progress).Aggregate((a, b) => (a.Read + b.Read, a.Written + b.Written)));
+        }
+        finally
+        {
+            // Whatever happens to the reporter, the stack is not taken down under jobs that use it.
+            jobs.ForEach(j => stop(j)());
+            threads.ForEach(t => t.Join());
+        }
+
         meter.End();
         var outcomes = jobs.Select(outcome).ToList();
         var report = new BenchReport(plan, request.Device, at)
@@ -167,7 +177,7 @@ internal static unsafe class BenchRun
         var before = (Bytes: 0UL, Time: 0.0);
         foreach (var thread in threads)
         {
-            while (!thread.Join(meter.Due > TimeSpan.Zero ? meter.Due : TimeSpan.Zero))
+            while (!thread.Join(meter.Due))
             {
                 meter.Look();
                 if (line is null) continue;
