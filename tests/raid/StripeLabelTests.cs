@@ -186,6 +186,21 @@ public sealed unsafe class StripeLabelTests
     }
 
     [Fact]
+    public void A_member_that_was_cut_short_and_extended_again_is_refused()
+    {
+        using var fixture = new StripeFixture(Size, Size);
+        var set = fixture.Create();
+        var label = fixture.Read(fixture.Members[1], Last, 512);
+        fixture.Write(fixture.Members[1], 4096, new byte[2 << 20]); // As block/file does: what was behind the cut reads as zeroes.
+        Assert.Contains($"disk1 is refused as member 1: byte {Last * 512} is blank, where its second label was", fixture.Refusal());
+        Assert.Equal(new byte[512], fixture.Read(fixture.Members[1], Last, 512));
+        Assert.Equal(set, fixture.Create(new() { Repair = true }));
+        Assert.Contains("written anew", fixture.Log);
+        Assert.Equal(label, fixture.Read(fixture.Members[1], Last, 512));
+        Assert.Equal(set, fixture.Create());
+    }
+
+    [Fact]
     public void A_boot_sector_that_lies_over_a_label_is_left_alone()
     {
         using var fixture = new StripeFixture(Size, Size);
@@ -193,7 +208,8 @@ public sealed unsafe class StripeLabelTests
         var sector = StripeFixture.Noise(3, 512);
         (sector[510], sector[511]) = (0x55, 0xAA);
         fixture.Write(fixture.Members[0], 0, sector);
-        Assert.Equal(set, fixture.Create());
+        Assert.Contains("disk0 is refused as member 0: something else lies at byte 0", fixture.Refusal());
+        Assert.Equal(set, fixture.Create(new() { Repair = true }));
         Assert.Contains("something else lies there", fixture.Log);
         Assert.Equal(sector, fixture.Read(fixture.Members[0], 0, 512));
     }

@@ -159,8 +159,8 @@ public sealed unsafe class StripeTests
         fixture.Members[1].Fault = (operation, _, _) => operation == IoOperation.Read ? IoStatus.MediaError : IoStatus.Success;
         using var run = new Run(stripe, depth: 1, bytes: 1 << 20);
         Assert.Equal(IoStatus.Success, run.Do(new IoDescriptor { Operation = IoOperation.Read, Lba = 0, BlockCount = 8 }));
-        Assert.Equal(IoStatus.MediaError, run.Do(new IoDescriptor { Operation = IoOperation.Read, Lba = 0, BlockCount = 100 }));
-        Assert.Equal(IoStatus.MediaError, run.Do(new IoDescriptor { Operation = IoOperation.Read, Lba = 8, BlockCount = 8 }));
+        Assert.Equal(IoStatus.MediaError, run.Do(new IoDescriptor { Operation = IoOperation.Read, Lba = 0, BlockCount = 100 })); // Over all members: one is to blame.
+        Assert.Equal(IoStatus.MediaError, run.Do(new IoDescriptor { Operation = IoOperation.Read, Lba = 4, BlockCount = 8 }));
         DeviceHealth health;
         stripe.GetHealth(&health);
         Assert.Equal((DeviceState.Degraded, 2ul, 0ul), (health.State, health.ReadErrors, health.WriteErrors));

@@ -16,6 +16,10 @@ public sealed record StripeOptions
     [Option("Whether members that are blank (all zero in their first and last MiB) are labelled; members that hold anything else are never overwritten")]
     public bool Create { get; init; } = true;
 
+    /// <summary>Whether members of whose labels one is gone are taken.</summary>
+    [Option("Take a member of whose two labels one is gone: a cleared one is written anew, what somebody else wrote over one is left alone. A member that was cut short and extended again, or that is somebody else's by now, looks the same: then data are lost, theirs or yours")]
+    public bool Repair { get; init; }
+
     /// <summary>The set's name.</summary>
     [Option("The set's name, at most 63 bytes: given to a new set, expected of an existing one", Default = "none for a new set, any for an existing one")]
     public string Name { get; init; } = "";
@@ -129,24 +133,29 @@ public sealed unsafe partial class StripeDevice(IHost host, StripeOptions option
         };
     }
 
-    /// <summary>Counts a request that failed, and notes what that says of the set and, where it lay in one chunk, of the member. Any thread.</summary>
+    /// <summary>Counts a request that failed for a reason that speaks of the set. Any thread.</summary>
     internal void Failed(IoDescriptor* request, IoStatus status)
     {
-        var state = status switch
-        {
-            IoStatus.DeviceRemoved or IoStatus.DeviceFailed => DeviceState.Failed,
-            IoStatus.MediaError or IoStatus.DataCorrupt or IoStatus.TimedOut => DeviceState.Degraded,
-            _ => DeviceState.Healthy, // What was asked can't be done, or not now: that says nothing of the device.
-        };
-        if (state == DeviceState.Healthy) return;
+        if (StateAfter(status) is var state && state == DeviceState.Healthy) return;
         if (request->Operation == IoOperation.Flush) Interlocked.Increment(ref _flushErrors);
         else if (request->Operation.IsChange()) Interlocked.Increment(ref _writeErrors);
         else Interlocked.Increment(ref _readErrors);
-        var chunk = request->Lba / _geometry.ChunkBlocks;
-        if (request->Operation.HasRange() && (request->Lba + request->BlockCount - 1) / _geometry.ChunkBlocks == chunk)
-            Worsen(ref _memberStates[chunk % _geometry.Members], state);
         if (Worsen(ref _state, state)) RaiseEvent();
     }
+
+    /// <summary>Notes what a part of a request that failed says of the member that it was for. Any thread.</summary>
+    internal void MemberFailed(int member, IoStatus status)
+    {
+        if (StateAfter(status) is var state && state != DeviceState.Healthy) Worsen(ref _memberStates[member], state);
+    }
+
+    // What was asked and can't be done, or not now, says nothing of a device.
+    private static DeviceState StateAfter(IoStatus status) => status switch
+    {
+        IoStatus.DeviceRemoved or IoStatus.DeviceFailed => DeviceState.Failed,
+        IoStatus.MediaError or IoStatus.DataCorrupt or IoStatus.TimedOut => DeviceState.Degraded,
+        _ => DeviceState.Healthy,
+    };
 
     /// <inheritdoc/>
     protected override void OnStart()
@@ -161,7 +170,7 @@ public sealed unsafe partial class StripeDevice(IHost host, StripeOptions option
         for (var i = 0u; i < members.Length; i++)
             members[i] = new StripeMember(Host, devices[i], (bound[i] as INamed)?.Name ?? $"device {i + 1}", i);
         Guid? uuid = _options.Uuid.Length == 0 ? null : Guid.Parse(_options.Uuid);
-        var set = new StripeSet(Host, members, new StripeRequest(_options.Chunk.Bytes, _options.Create, IsReadOnly, uuid, _options.Name));
+        var set = new StripeSet(Host, members, new StripeRequest(_options.Chunk.Bytes, _options.Create, IsReadOnly, uuid, _options.Name, _options.Repair));
         set.Open();
         var volumes = members.Select(member => member.Volume).ToArray();
         _geometry = set.Geometry;

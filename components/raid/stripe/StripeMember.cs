@@ -5,6 +5,8 @@ namespace Comanche.Raid;
 /// </summary>
 internal sealed unsafe class StripeMember
 {
+    private const int PieceBytes = 128 * 1024;
+
     private readonly IHost _host;
     private readonly CopyAt[] _copies = new CopyAt[2];
 
@@ -77,6 +79,23 @@ internal sealed unsafe class StripeMember
     }
 
     /// <summary>
+    /// Refuses a member of a finished set that is not what the set left. A blank last block: a file that was cut short and extended again looks like this, and what it held behind the cut
+    /// reads as zeroes. Something else at a label's place: somebody has taken the disk over, and what the set writes would destroy theirs.
+    /// </summary>
+    public void RequireUnharmed()
+    {
+        if (Label!.State == StripeState.Active && _copies[1].State == CopyState.Zero)
+            throw Refuse(
+                $"byte {_copies[1].Offset(Volume)} is blank, where its second label was: if it was cut short and extended again, what it held there is lost. "
+                + "Restore it; or, if only the label was cleared, say repair: true");
+        for (var copy = 0u; copy < 2; copy++)
+            if (IsForeign(copy))
+                throw Refuse(
+                    $"something else lies at byte {_copies[copy].Offset(Volume)}, where its label was, or beside it ({_copies[copy].Problem}): if somebody has taken it over, "
+                    + "the set would destroy what is theirs. If not, say repair: true: it is used by its other label, and what lies there is left alone");
+    }
+
+    /// <summary>
     /// Writes the good copy over the bad one, where that is one of ours, or blank, or can't be read; not over what somebody else put there.
     /// </summary>
     public void Repair()
@@ -87,7 +106,7 @@ internal sealed unsafe class StripeMember
             if (Label is null || (found.State == CopyState.Good && ReferenceEquals(found.Label, Label))) continue;
             var where = $"{Name}: the label at byte {found.Offset(Volume)}";
             var wrong = found.State == CopyState.Good ? "is older than the other one" : $"can't be used ({found.Problem})";
-            if (found.IsForeign)
+            if (IsForeign(copy))
             {
                 _host.Log(LogLevel.Warning, $"{where} {wrong}: something else lies there, which is left alone; the other copy is used");
                 continue;
@@ -163,17 +182,48 @@ internal sealed unsafe class StripeMember
 
     private void RequireZero(SyncIo io, ulong lba, ulong blocks)
     {
-        const int Piece = 128 * 1024;
-        var piece = new byte[Piece];
-        for (var end = lba + blocks; lba < end; lba += (uint)Piece / Volume.BlockSize)
+        if (FindData(io, lba, blocks, out var found) is not { } at) return;
+        throw Refuse(
+            $"it holds something else, which is never overwritten: byte {at} holds {found}, "
+            + "a label or zeroes were expected. If it is not needed any more, clear the device first (wipefs, or zeroes over its first and last MiB)");
+    }
+
+    // Where the first byte lies that is not zero, and it and its next ones in hexadecimal; null where there is none.
+    private ulong? FindData(SyncIo io, ulong lba, ulong blocks, out string found)
+    {
+        found = "";
+        var piece = new byte[PieceBytes];
+        for (var end = lba + blocks; lba < end;)
         {
-            io.Read(lba, piece);
-            var at = piece.AsSpan().IndexOfAnyExcept((byte)0);
-            if (at < 0) continue;
-            var found = piece.AsSpan(at, Math.Min(8, Piece - at));
-            throw Refuse(
-                $"it holds something else, which is never overwritten: byte {lba * Volume.BlockSize + (ulong)at} holds {Convert.ToHexString(found)}, "
-                + "a label or zeroes were expected. If it is not needed any more, clear the device first (wipefs, or zeroes over its first and last MiB)");
+            var part = piece.AsSpan(0, (int)Math.Min(PieceBytes, (end - lba) * Volume.BlockSize));
+            io.Read(lba, part);
+            var at = part.IndexOfAnyExcept((byte)0);
+            if (at >= 0)
+            {
+                found = Convert.ToHexString(part.Slice(at, Math.Min(8, part.Length - at)));
+                return lba * Volume.BlockSize + (ulong)at;
+            }
+
+            lba += (uint)part.Length / Volume.BlockSize;
+        }
+
+        return null;
+    }
+
+    // Whether somebody else has put something where a copy should be, or into the space around it, which is ours and zero: not every superblock lies in the first block.
+    private bool IsForeign(uint copy)
+    {
+        if (_copies[copy].State == CopyState.Alien) return true;
+        if (_copies[copy].State == CopyState.Good) return false;
+        var around = (ulong)StripeGeometry.ReservedBytes / Volume.BlockSize - 1;
+        try
+        {
+            using var io = new SyncIo(Device, _host, Name);
+            return FindData(io, copy == 0 ? 1 : Label!.MemberBlocks - 1 - around, around, out _) is not null;
+        }
+        catch (ComancheException e) when (e.Status != IoStatus.Success)
+        {
+            return true; // What can't be read might be anybody's.
         }
     }
 
@@ -186,11 +236,11 @@ internal sealed unsafe class StripeMember
         }
         catch (ComancheException e) when (e.Status != IoStatus.Success)
         {
-            return new CopyAt(lba, null, CopyState.Unreadable, e.Message, false);
+            return new CopyAt(lba, null, CopyState.Unreadable, e.Message);
         }
 
         var label = StripeLabel.Decode(block, copy, out var state, out var problem);
-        return new CopyAt(lba, label, state, problem, state == CopyState.Alien && block.AsSpan().ContainsAnyExcept((byte)0));
+        return new CopyAt(lba, label, state, problem);
     }
 
     private void Write(SyncIo io, StripeLabel label, uint copy)
@@ -200,10 +250,10 @@ internal sealed unsafe class StripeMember
         var lba = copy == 0 ? 0 : label.MemberBlocks - 1;
         io.Write(lba, block, IoFlags.ForceUnitAccess);
         io.Flush();
-        _copies[copy] = new CopyAt(lba, label, CopyState.Good, "", false);
+        _copies[copy] = new CopyAt(lba, label, CopyState.Good, "");
     }
 
-    private readonly record struct CopyAt(ulong Lba, StripeLabel? Label, CopyState State, string Problem, bool IsForeign)
+    private readonly record struct CopyAt(ulong Lba, StripeLabel? Label, CopyState State, string Problem)
     {
         public ulong Offset(in VolumeInfo volume) => Lba * volume.BlockSize;
     }

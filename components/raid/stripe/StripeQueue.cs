@@ -157,6 +157,9 @@ internal sealed unsafe partial class StripeQueue : ChildQueue
     }
 
     /// <inheritdoc/>
+    protected override void ChildFailed(IoDescriptor* parent, IoDescriptor* child, int queue) => _device.MemberFailed(queue, child->Status);
+
+    /// <inheritdoc/>
     protected override IoStatus Finish(IoDescriptor* parent, IoStatus status)
     {
         var scratch = parent->Scratch;

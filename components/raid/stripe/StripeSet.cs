@@ -6,7 +6,8 @@ namespace Comanche.Raid;
 /// <param name="ReadOnly">Whether nothing may be written.</param>
 /// <param name="Set">The set's UUID, or null for any.</param>
 /// <param name="Name">The set's name, or empty for any.</param>
-internal readonly record struct StripeRequest(ulong ChunkBytes, bool Create, bool ReadOnly, Guid? Set, string Name);
+/// <param name="Repair">Whether members are taken of whose labels one was cleared or overwritten.</param>
+internal readonly record struct StripeRequest(ulong ChunkBytes, bool Create, bool ReadOnly, Guid? Set, string Name, bool Repair);
 
 /// <summary>
 /// Opens or creates a set: reads the labels of all members, decides what they are together, refuses what does not belong.
@@ -49,6 +50,8 @@ internal sealed unsafe class StripeSet(IHost host, StripeMember[] members, Strip
         }
 
         Geometry = reference.Geometry;
+        if (!request.Repair)
+            foreach (var member in members) member.RequireUnharmed();
         foreach (var member in members)
         {
             if (request.ReadOnly) member.ReportDamage();

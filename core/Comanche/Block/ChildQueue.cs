@@ -30,6 +30,8 @@ public abstract unsafe class ChildQueue : IoQueue, IWaitingQueue
     /// <summary>What <see cref="CountChildren"/> answers where the layer lacks something of its own that a later <see cref="Poll"/> brings.</summary>
     protected const int NotNow = -1;
 
+    private const int NoQueue = -1; // Of a child that never went down.
+
     private readonly IIoQueue[] _below;
     private readonly DescriptorRing[] _waiting;
     private readonly DescriptorSlab _slab;
@@ -115,7 +117,7 @@ public abstract unsafe class ChildQueue : IoQueue, IWaitingQueue
                 if (count == 0) continue;
                 progress = true;
                 _inBelow[queue] -= count;
-                done += TakeBack(completed + done, count);
+                done += TakeBack(completed + done, count, queue);
             }
 
             if (done == 0 && progress) continue;
@@ -184,6 +186,9 @@ public abstract unsafe class ChildQueue : IoQueue, IWaitingQueue
 
     /// <summary>Called for each child that is back, before its parent's <see cref="Finish"/>, if the constructor was told so.</summary>
     protected virtual void ChildDone(IoDescriptor* child) { }
+
+    /// <summary>Called for each child that comes back from a queue below with another status than success, before <see cref="ChildDone"/>. Off the path of what goes well.</summary>
+    protected virtual void ChildFailed(IoDescriptor* parent, IoDescriptor* child, int queue) { }
 
     /// <summary>Called for each of the layer's own I/Os that is back. It may take and send others.</summary>
     protected virtual void OwnDone(IoDescriptor* own) { }
@@ -280,7 +285,7 @@ public abstract unsafe class ChildQueue : IoQueue, IWaitingQueue
                 IoDescriptor* back;
                 if (_below[i].Poll(&back, 1) == 0) continue;
                 _inBelow[i]--;
-                TakeBack(&back, 1);
+                TakeBack(&back, 1, i);
                 progress = true;
             }
 
@@ -298,7 +303,7 @@ public abstract unsafe class ChildQueue : IoQueue, IWaitingQueue
     }
 
     // Gives children back to the slab; parents that are done take their places. Returns how many those are.
-    private int TakeBack(IoDescriptor** descriptors, int count)
+    private int TakeBack(IoDescriptor** descriptors, int count, int queue)
     {
         var done = 0;
         for (var i = 0; i < count; i++)
@@ -311,13 +316,20 @@ public abstract unsafe class ChildQueue : IoQueue, IWaitingQueue
                 continue;
             }
 
-            if (child->Status != IoStatus.Success && parent->Status == IoStatus.Success) parent->Status = child->Status;
+            if (child->Status != IoStatus.Success) NoteFailure(parent, child, queue);
             if (_watchesChildren) ChildDone(child);
             Return(child);
             if (--parent->Pending == 0 && IsFinished(parent)) descriptors[done++] = parent;
         }
 
         return done;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void NoteFailure(IoDescriptor* parent, IoDescriptor* child, int queue)
+    {
+        if (parent->Status == IoStatus.Success) parent->Status = child->Status;
+        if (queue != NoQueue) ChildFailed(parent, child, queue);
     }
 
     private bool IsFinished(IoDescriptor* parent)
@@ -357,7 +369,7 @@ public abstract unsafe class ChildQueue : IoQueue, IWaitingQueue
         _waitingTotal--;
         child->Status = status;
         var parent = child->Parent;
-        if (TakeBack(&child, 1) != 0) _finished.Push(parent);
+        if (TakeBack(&child, 1, NoQueue) != 0) _finished.Push(parent);
     }
 
     // Children that never went down come back as if the queue below had aborted them.
