@@ -6,6 +6,8 @@ namespace Comanche.Partition;
 /// </summary>
 internal sealed unsafe class RegionStore(IHost host, IBlockDevice device, bool readOnly)
 {
+    private const int PieceBytes = 128 * 1024;
+
     private readonly string _name = host.GetName();
     private readonly Copy[] _copies = new Copy[2];
 
@@ -67,6 +69,7 @@ internal sealed unsafe class RegionStore(IHost host, IBlockDevice device, bool r
             if (copy.Directory is { } found && found.Generation == newest.Generation) continue;
             var wrong = copy.Directory is null ? $"can't be used ({copy.Problem})" : "is older than the other one";
             var what = $"the directory of regions at byte {copy.Offset} {wrong}; the other one is used";
+            if (!copy.IsForeign && HoldsOthers(io, i)) _copies[i] = copy = copy with { IsForeign = true };
             if (readOnly || copy.IsForeign)
             {
                 var why = readOnly ? "this is read-only" : "something else lies there";
@@ -84,6 +87,32 @@ internal sealed unsafe class RegionStore(IHost host, IBlockDevice device, bool r
                 host.Log(LogLevel.Error, $"{what}; writing it anew failed: {e.Message}");
             }
         }
+    }
+
+    // Whether the space of a copy without a header holds what is not ours: not every superblock lies in the first block. Ours are zeroes, and what the other copy has in the same place,
+    // since both are written alike, old entries behind the present ones among it.
+    private bool HoldsOthers(SyncIo io, int index)
+    {
+        if (_copies[index].State != RegionCopyState.NotOurs) return false;
+        var (mine, other) = (new byte[PieceBytes], new byte[PieceBytes]);
+        try
+        {
+            for (var done = 0; done < RegionDirectory.SlotBytes; done += PieceBytes)
+            {
+                io.Read((ulong)(index * RegionDirectory.SlotBytes + done) / Volume.BlockSize, mine);
+                if (!mine.AsSpan().ContainsAnyExcept((byte)0)) continue;
+                io.Read((ulong)((1 - index) * RegionDirectory.SlotBytes + done) / Volume.BlockSize, other);
+                for (var i = 0; i < PieceBytes; i++)
+                    if (mine[i] != 0 && mine[i] != other[i])
+                        return true;
+            }
+        }
+        catch (ComancheException e) when (e.Status != IoStatus.Success)
+        {
+            return true; // What can't be read might be anybody's.
+        }
+
+        return false;
     }
 
     private Copy Read(SyncIo io, int index)
@@ -120,15 +149,14 @@ internal sealed unsafe class RegionStore(IHost host, IBlockDevice device, bool r
             if (copy.State is RegionCopyState.Damaged or RegionCopyState.Unreadable)
                 throw Fail(
                     $"neither directory of regions can be used: at byte {_copies[0].Offset} {_copies[0].Problem}; at byte {_copies[1].Offset} {_copies[1].Problem}");
-        const int Piece = 128 * 1024;
-        var piece = new byte[Piece];
-        for (var offset = 0; offset < RegionDirectory.ReservedBytes; offset += Piece)
+        var piece = new byte[PieceBytes];
+        for (var offset = 0; offset < RegionDirectory.ReservedBytes; offset += PieceBytes)
         {
             io.Read((ulong)offset / Volume.BlockSize, piece);
             var at = piece.AsSpan().IndexOfAnyExcept((byte)0);
             if (at < 0) continue;
             throw Fail(
-                $"it holds something else, which is never overwritten: byte {offset + at} holds {Convert.ToHexString(piece.AsSpan(at, Math.Min(8, Piece - at)))}, "
+                $"it holds something else, which is never overwritten: byte {offset + at} holds {Convert.ToHexString(piece.AsSpan(at, Math.Min(8, PieceBytes - at)))}, "
                 + "a directory of regions or zeroes were expected. If it is not needed any more, clear the device first (wipefs, or zeroes over its first MiB)");
         }
     }
