@@ -38,6 +38,32 @@ public static unsafe partial class Limits
         }
     }
 
+    /// <summary>
+    /// Bytes of memory that can be had without taking them from somebody: what the kernel calls available, and free huge pages, which it does not count there.
+    /// <see cref="ulong.MaxValue"/> where it does not say.
+    /// </summary>
+    public static ulong AvailableMemory
+    {
+        get
+        {
+            try
+            {
+                foreach (var line in File.ReadLines("/proc/meminfo"))
+                {
+                    // "MemAvailable:   22806060 kB"
+                    if (!line.StartsWith("MemAvailable:", StringComparison.Ordinal)) continue;
+                    return ulong.Parse(line.AsSpan(13).Trim().TrimEnd("kB").Trim(), CultureInfo.InvariantCulture) * 1024 + ((ulong)HugePages.Free << 21);
+                }
+            }
+            catch (Exception e) when (e is IOException or FormatException or UnauthorizedAccessException)
+            {
+                // Without /proc nothing is known.
+            }
+
+            return ulong.MaxValue;
+        }
+    }
+
     /// <summary>Whether a NUMA node is online.</summary>
     public static bool HasNode(int node) => node >= 0 && Directory.Exists(string.Create(CultureInfo.InvariantCulture, $"/sys/devices/system/node/node{node}"));
 

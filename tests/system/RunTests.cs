@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Comanche.Testing;
 
 namespace Comanche.System.Tests;
 
@@ -46,6 +47,34 @@ public sealed class RunTests : IDisposable
         run.Signal("TERM");
         var result = run.Wait(Patience);
         Assert.Equal((0, ""), (result.ExitCode, result.Error));
+    }
+
+    [Fact]
+    public void The_name_of_a_disk_and_of_every_folder_that_is_made_for_it_is_made_durable()
+    {
+        Tools.Need("strace", "strace");
+        _folder.Write("f.yaml", "devices:\n  disk: { use: block/file, path: new/folder/disk.img, size: 1MiB }\n");
+        var result = Cli.RunProgram("strace", _folder.Path, Patience, "-f", "-y", "-e", "trace=fsync", "-o", "trace", Cli.Executable, "bench", "f.yaml", "--runtime", "100ms");
+        Assert.True(result.ExitCode == 0, result.Error);
+        var trace = File.ReadAllText(Path.Combine(_folder.Path, "trace"));
+        foreach (var folder in new[] { "", "/new", "/new/folder" }) Assert.Matches($@"fsync\(\d+<{_folder.Path}{folder}>\) += 0", trace);
+    }
+
+    [Fact]
+    public void More_memory_than_the_machine_has_is_refused_in_one_message()
+    {
+        _folder.Write("m.yaml", "devices:\n  ram: { use: block/memory, size: 100TiB }\n");
+        var result = Cli.Run(_folder.Path, "bench", "m.yaml", "--runtime", "100ms");
+        Assert.Equal(1, result.ExitCode);
+        Assert.Matches(@"^m\.yaml:2:3: error: ram: size: 100TiB is more than the .+ of memory that this machine has to spare\n$", result.Error);
+    }
+
+    [Fact]
+    public void A_path_that_can_be_none_is_one_message_with_its_place()
+    {
+        _folder.Write("p.yaml", "devices:\n  disk: { use: block/file, path: \"a\\0b\", size: 1MiB }\n");
+        var result = Cli.Run(_folder.Path, "check", "p.yaml");
+        Assert.Equal((2, "p.yaml:2:34: error: path: holds a NUL character, which no path can\n"), (result.ExitCode, result.Error));
     }
 
     [Fact]

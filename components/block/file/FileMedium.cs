@@ -13,6 +13,8 @@ internal sealed unsafe class FileMedium : IDisposable
     private const int LockAttempts = 50;
     private const long LockPauseNs = 20_000_000;
 
+    private const uint SectorBytes = 512; // What stx_blocks counts.
+
     private readonly IHost _host;
     private readonly string _name;
     private readonly FileDeviceOptions _options;
@@ -126,13 +128,15 @@ internal sealed unsafe class FileMedium : IDisposable
         if (PosixFile.Stat(Path, out _) != -Errno.ENOENT) return false;
         if (IsReadOnly || !_options.Create) throw Problem("does not exist");
         if (_options.Size.Bytes == 0) throw Problem("does not exist; give size: to have it made");
-        MakeFolder(System.IO.Path.GetDirectoryName(Path)!);
+        var folder = System.IO.Path.GetDirectoryName(Path)!;
+        MakeFolder(folder);
+        var entries = OpenFolder(folder); // Before the file is made: one whose name can't be made durable is not begun.
         const uint OwnerWritesGroupReads = 0b110_100_000;
         var made = PosixFile.Open(Path, O_RDWR | O_CREAT | O_EXCL, OwnerWritesGroupReads);
+        if (made >= 0) PosixFile.Close(made);
+        SyncFolder(folder, entries);
         if (made == -Errno.EEXIST) return false;
         if (made < 0) throw Problem("can't be made", made);
-        PosixFile.Close(made);
-        SyncFolder(System.IO.Path.GetDirectoryName(Path)!);
         _host.Log(LogLevel.Information, $"{Path} made, {_options.Size} long");
         return true;
     }
@@ -152,16 +156,21 @@ internal sealed unsafe class FileMedium : IDisposable
             throw new ComancheException($"{_name}: {folder} can't be made: {e.Message}", e);
         }
 
-        if (above is not null) SyncFolder(above);
+        if (above is not null) SyncFolder(above, OpenFolder(above));
     }
 
-    private void SyncFolder(string folder)
+    private int OpenFolder(string folder)
     {
-        var entries = PosixFile.Open(folder, O_RDONLY);
-        if (entries < 0) throw new ComancheException($"{_name}: {folder} can't be opened to make it durable: {Errno.Describe(-entries)}");
+        var entries = PosixFile.Open(folder, O_RDONLY | O_DIRECTORY);
+        return entries >= 0 ? entries : throw new ComancheException($"{_name}: {folder} can't be opened to make it durable: {Errno.Describe(-entries)}");
+    }
+
+    // A file system that does not sync folders (EINVAL) has nothing to be told.
+    private void SyncFolder(string folder, int entries)
+    {
         var result = PosixFile.Sync(entries);
         PosixFile.Close(entries);
-        if (result < 0) throw new ComancheException($"{_name}: {folder} can't be made durable: {Errno.Describe(-result)}");
+        if (result is < 0 and not -Errno.EINVAL) throw new ComancheException($"{_name}: {folder} can't be made durable: {Errno.Describe(-result)}");
     }
 
     private void OpenFile()
@@ -258,6 +267,11 @@ internal sealed unsafe class FileMedium : IDisposable
     private void Preallocate(ulong length)
     {
         if (length == 0) return;
+
+        // The kernel fills the disk before it gives up, and does not say which holes it filled.
+        var free = (ulong)new DriveInfo(Path).TotalFreeSpace;
+        if (PosixFile.Stat(Descriptor, out var stat) >= 0 && length > stat.stx_blocks * SectorBytes && length - stat.stx_blocks * SectorBytes > free)
+            throw Problem($"{new ByteSize(length)} can't be allocated: its file system has {new ByteSize(free)} left");
         var result = PosixFile.Allocate(Descriptor, 0, 0, length);
         if (result == -Errno.EOPNOTSUPP) _host.Log(LogLevel.Warning, $"{Path}: its file system does not preallocate; the file is sparse");
         else if (result < 0) throw Problem($"{new ByteSize(length)} can't be allocated", result);

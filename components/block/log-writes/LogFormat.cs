@@ -101,6 +101,9 @@ internal static unsafe class LogFormat
     /// <summary>Most bytes of a mark's name, in UTF-8: what fits beside the header in the smallest block.</summary>
     public const int MaxMarkBytes = 512 - LogEntryHeader.Size;
 
+    /// <summary>The most bytes of data of one entry: the largest transfer that a logged volume can have (the upper limit of <c>max-transfer</c>).</summary>
+    public const uint MaxPayloadBytes = 16 << 20;
+
     /// <summary>The bytes of each of the two copies of the super block.</summary>
     public static uint SuperBytes(uint logBlockSize) => Math.Max(logBlockSize, 4096);
 

@@ -120,6 +120,7 @@ public sealed unsafe class LogReader : IDisposable
             }
             else
             {
+                if (header.Kind == LogEntryKind.Submission) CheckPayloadLength(header);
                 var entry = new LogEntry(header);
                 if (header.Kind == LogEntryKind.Mark) entry.Name = ReadName(header, block);
                 if (!bySequence.TryAdd(entry.Sequence, entry)) throw new ComancheException($"{_name}: offset {at * BlockSize}: event {entry.Sequence} is there a second time");
@@ -190,6 +191,16 @@ public sealed unsafe class LogReader : IDisposable
         var payload = block.Slice((int)header.PayloadOffset, (int)header.PayloadBytes);
         CheckPayload(payload, header.PayloadCrc, header.Position, header.PayloadOffset);
         return payload;
+    }
+
+    // A good checksum says that somebody wrote it so, and not that it makes sense. What lies where is looked at when it is done again, since what failed may lie anywhere.
+    private void CheckPayloadLength(in LogEntryHeader header)
+    {
+        var expected = header.Operation is IoOperation.Write or IoOperation.CompareAndWrite ? (ulong)header.BlockCount * _super.DataBlockSize : 0;
+        if (header.PayloadBytes != expected || expected > LogFormat.MaxPayloadBytes)
+            throw new ComancheException(
+                $"{_name}: offset {header.Position * BlockSize + 72}: {header.PayloadBytes} bytes of payload for {header.Operation} of {header.BlockCount} blocks; "
+                + $"{expected} were expected, and at most {LogFormat.MaxPayloadBytes}", IoStatus.DataCorrupt);
     }
 
     private void CheckPayload(ReadOnlySpan<byte> payload, uint expected, ulong position, uint offset)

@@ -40,8 +40,10 @@ public static class LogReplay
     /// <param name="target">The device.</param>
     public static void Apply(LogReader log, LogEntry entry, SyncIo target)
     {
-        if (entry.Operation != IoOperation.Flush && (entry.Lba > log.DataBlockCount || entry.BlockCount > log.DataBlockCount - entry.Lba))
+        if (entry.Operation.HasRange() && !IsOn(log, entry.Lba, entry.BlockCount))
             throw new ComancheException($"{entry} does not lie on a device of {log.DataBlockCount} blocks");
+        if (entry.Operation == IoOperation.Copy && !IsOn(log, entry.Auxiliary, entry.BlockCount))
+            throw new ComancheException($"{entry}, from LBA {entry.Auxiliary}, does not lie on a device of {log.DataBlockCount} blocks");
         switch (entry.Operation)
         {
             case IoOperation.Write or IoOperation.CompareAndWrite:
@@ -66,6 +68,8 @@ public static class LogReplay
                 break;
         }
     }
+
+    private static bool IsOn(LogReader log, ulong lba, uint blocks) => lba <= log.DataBlockCount && blocks <= log.DataBlockCount - lba;
 
     // A mebibyte at most: ranges can be much longer than memory.
     private static uint PieceBlocks(SyncIo target) => Math.Max(1, (1u << 20) / target.Volume.BlockSize);

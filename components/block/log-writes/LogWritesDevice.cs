@@ -6,7 +6,7 @@ namespace Comanche.Block;
 public sealed record LogWritesOptions
 {
     /// <summary>Make the log.</summary>
-    [Option("Make a write log where the log device is blank; a log that was closed in order is continued, one that was not is refused, and anything else is never overwritten")]
+    [Option("Make a write log where the log device is blank; a log that was closed in order is continued, one that was not, or is full, is refused, and anything else is never overwritten. When the log is full every change fails with NoSpace")]
     public bool Create { get; init; }
 
     /// <summary>Largest transfer.</summary>

@@ -154,6 +154,8 @@ internal sealed unsafe class WriteLog
                 $"{_name}: offset 44: the write log belongs to a device of {found.DataBlockCount} blocks of {found.DataBlockSize} bytes; this one has {data.BlockCount} of {data.BlockSize}");
         if (found.State == LogState.Incomplete)
             throw new ComancheException($"{_name}: offset 64: events are missing from the write log, since a write to it failed; take a new log device");
+        if (found.State == LogState.Full)
+            throw new ComancheException($"{_name}: offset 64: the write log is full, so nothing could be changed; take a new log device");
         if (found.State == LogState.Open)
         {
             // Its writer was killed between doing something and recording it, maybe: what would be added could not make the log whole again.

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices.Marshalling;
+using Comanche.Linux;
 
 namespace Comanche.Block;
 
@@ -40,6 +41,8 @@ public sealed unsafe partial class MemoryDevice(IHost host, MemoryOptions option
     protected override void OnStart()
     {
         Geometry.Require(Name, options.BlockSize, options.Size);
+        if (options.Size.Bytes > Limits.AvailableMemory)
+            throw new ComancheException($"{Name}: size: {options.Size} is more than the {new ByteSize(Limits.AvailableMemory)} of memory that this machine has to spare");
         _buffer = AllocateIoBuffer((nuint)options.Size.Bytes, 4096, -1);
         IoBufferInfo info;
         GetBufferInfo(_buffer, &info);
