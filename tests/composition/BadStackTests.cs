@@ -87,6 +87,29 @@ public sealed class BadStackTests
         """, "s.yaml:3:31: error: the name of a device was expected, not a mapping")]
     [InlineData("""
         devices:
+          a: { use: test/everything, nested: { depth: 2, wrd: x } }
+        """, "s.yaml:2:50: error: 'nested' has no option 'wrd'; did you mean 'word'?")]
+    [InlineData("""
+        device:
+          a: { use: test/everything }
+        """, "s.yaml:1:1: error: unknown section 'device'; did you mean 'devices'?; a stack file has stack, devices, exports, reactors")]
+    [InlineData("""
+        devices:
+          a: { use: test/everything }
+          b: { use: test/filter, on: c }
+        """, "s.yaml:3:30: error: there is no device 'c'")]
+    [InlineData("devices:\n  a:\n\t use: test/everything\n", "s.yaml:3:1: error: not YAML: a tab as indentation; blanks are expected")]
+    [InlineData("""
+        devices:
+          a: !fast { use: test/everything }
+        """, "s.yaml:2:6: error: not YAML: the tag '!fast' means nothing here")]
+    [InlineData("""
+        x-common: &common { use: test/everything }
+        devices:
+          a: { <<: *common, count: 2 }
+        """, "s.yaml:3:8: error: not YAML: merge keys ('<<') are no part of YAML 1.2: write the keys of the anchor out")]
+    [InlineData("""
+        devices:
           a: { use: test/everything, count: 13 }
         """, "s.yaml:2:37: error: count: 13 brings bad luck")]
     [InlineData("""

@@ -26,6 +26,7 @@ internal sealed class OptionBinder(List<StackProblem> problems)
             if (known.FirstOrDefault(o => o.Name == key.Text) is not { } option)
             {
                 problems.Add(new StackProblem(key.At, $"{owner} has no option '{key.Text}'{Spelling.Suggest(key.Text, suggestions)}"));
+                if (Spelling.Nearest(key.Text, suggestions) is { } meant) named.Add(meant); // What is misspelt is not missing as well.
                 continue;
             }
 

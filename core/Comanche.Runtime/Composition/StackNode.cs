@@ -52,6 +52,9 @@ internal sealed class StackYaml
     // Aliases can make a small file stand for a huge one ("billion laughs"); a stack of this many nodes is beyond any use.
     private const int MaxNodes = 100_000;
 
+    // Of text, numbers, lists and the like, which say nothing new.
+    private const string StandardTags = "tag:yaml.org,2002:";
+
     private readonly string _file;
     private readonly Parser _parser;
     private readonly List<StackProblem> _problems;
@@ -76,7 +79,7 @@ internal sealed class StackYaml
         catch (YamlException e)
         {
             var message = e.InnerException?.Message ?? e.Message;
-            problems.Add(new StackProblem(yaml.Locate(e.Start), $"not YAML: {Sentence(message)}"));
+            problems.Add(FindTab(message, file, text) ?? new StackProblem(yaml.Locate(e.Start), $"not YAML: {Sentence(message)}"));
             return null;
         }
         catch (Exception e) when (e is ArgumentException or InvalidOperationException or IndexOutOfRangeException or NullReferenceException or FormatException)
@@ -85,6 +88,20 @@ internal sealed class StackYaml
             problems.Add(new StackProblem(yaml.Locate(yaml._parser.Current?.End ?? Mark.Empty), "not YAML: broken near here"));
             return null;
         }
+    }
+
+    // The parser tells of a tab where the whole mapping begins.
+    private static StackProblem? FindTab(string message, string file, string text)
+    {
+        if (!message.Contains("tab", StringComparison.Ordinal)) return null;
+        foreach (var (index, line) in text.Split('\n').Index())
+        {
+            var column = line.AsSpan().IndexOf('\t');
+            if (column >= 0 && line.AsSpan(0, column).IsWhiteSpace())
+                return new StackProblem(new SourceLocation(file, index + 1, column + 1), "not YAML: a tab as indentation; blanks are expected");
+        }
+
+        return null;
     }
 
     private static string Sentence(string message)
@@ -119,6 +136,8 @@ internal sealed class StackYaml
     {
         var current = _parser.Current!;
         if (depth > MaxDepth) throw new YamlException(current.Start, current.End, $"nested more than {MaxDepth} deep");
+        if (current is NodeEvent { Tag: { IsEmpty: false } tag } && !tag.Value.StartsWith(StandardTags, StringComparison.Ordinal))
+            throw new YamlException(current.Start, current.End, $"the tag '{tag.Value}' means nothing here");
         var before = _nodes;
         Count(1, current);
         StackNode node;
@@ -159,6 +178,8 @@ internal sealed class StackYaml
         var keys = new Dictionary<string, SourceLocation>(StringComparer.Ordinal);
         while (_parser.MoveNext() && _parser.Current is not MappingEnd)
         {
+            if (_parser.Current is Scalar { Value: "<<", Style: ScalarStyle.Plain } merge)
+                throw new YamlException(merge.Start, merge.End, "merge keys ('<<') are no part of YAML 1.2: write the keys of the anchor out");
             var key = ReadNode(depth + 1);
             _parser.MoveNext();
             var value = ReadNode(depth + 1);

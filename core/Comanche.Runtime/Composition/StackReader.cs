@@ -61,7 +61,8 @@ internal sealed class StackReader(string path)
             }
         }
 
-        if (root.Find("devices") is null) Problem(root.At, "'devices:' is missing");
+        var isMisspelt = root.Entries.Any(e => !Sections.Contains(e.Key.Text) && Spelling.Nearest(e.Key.Text, Sections) == "devices");
+        if (root.Find("devices") is null && !isMisspelt) Problem(root.At, "'devices:' is missing");
         return name;
     }
 

@@ -23,8 +23,8 @@ public static class Spelling
     /// <summary>The known name that is nearest to what was written, or null where none is near enough to be meant.</summary>
     public static string? Nearest(string written, IEnumerable<string> known)
     {
-        // One slip in three letters is still the same word to a reader; never more than three.
-        var limit = Math.Clamp((written.Length + 2) / 3, 1, 3);
+        // One slip in three letters is still the same word to a reader; never more than three. With one letter every other name of one would be near.
+        var limit = written.Length == 1 ? 0 : Math.Clamp((written.Length + 2) / 3, 1, 3);
         string? best = null;
         foreach (var candidate in known)
         {
