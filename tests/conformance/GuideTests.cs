@@ -17,6 +17,14 @@ public sealed class GuideTests
     }
 
     [Fact]
+    public void The_filter_of_the_README_is_the_one_that_is_compiled()
+    {
+        var code = File.ReadAllText(Source.Path("examples/csharp/nothing/NothingDevice.cs"));
+        var shown = code[code.IndexOf("[Component(", StringComparison.Ordinal)..].TrimEnd();
+        Assert.Contains($"```csharp\n{shown}\n```", File.ReadAllText(Source.Path("README.md")), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_filter_of_the_guide_counts()
     {
         var host = new TestHost("count");
