@@ -22,6 +22,9 @@ public sealed unsafe partial class TestHost(string name = "test", ulong seed = 1
     /// <summary>The reactor that components get; without one they are refused.</summary>
     public IReactor? Reactor { get; init; }
 
+    /// <summary>Makes the reactor where one is asked for and <see cref="Reactor"/> is null.</summary>
+    public Func<IReactor>? ReactorSource { get; init; }
+
     /// <summary>What the component is asked.</summary>
     public HostFlags Flags { get; init; }
 
@@ -44,7 +47,7 @@ public sealed unsafe partial class TestHost(string name = "test", ulong seed = 1
     public HostFlags GetFlags() => Flags;
 
     /// <inheritdoc/>
-    public IReactor GetReactor() => Reactor ?? throw new ComancheException($"{name}: the test gave no reactor");
+    public IReactor GetReactor() => Reactor ?? ReactorSource?.Invoke() ?? throw new ComancheException($"{name}: the test gave no reactor");
 
     /// <inheritdoc/>
     public IZerocopyMemory GetMemory() => Registry ?? Memory;

@@ -43,25 +43,6 @@ public sealed unsafe class TestReactor : IReactor, IDisposable
         Wake();
     }
 
-    /// <summary>Runs work on the reactor and waits for it; what it throws is thrown here.</summary>
-    public void Invoke(Action work)
-    {
-        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        Post(() =>
-        {
-            try
-            {
-                work();
-                done.SetResult();
-            }
-            catch (Exception e)
-            {
-                done.SetException(e);
-            }
-        });
-        done.Task.GetAwaiter().GetResult();
-    }
-
     /// <inheritdoc/>
     public void Add(IPoller poller)
     {

@@ -110,31 +110,6 @@ public sealed unsafe class Reactor : IReactor, IDisposable
         Wake();
     }
 
-    /// <summary>Runs work on the reactor's thread and waits for its end; what it throws is thrown here. Called on that thread it runs at once.</summary>
-    public void Invoke(Action work)
-    {
-        if (IsCurrent)
-        {
-            work();
-            return;
-        }
-
-        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        Post(() =>
-        {
-            try
-            {
-                work();
-                done.SetResult();
-            }
-            catch (Exception e)
-            {
-                done.SetException(e);
-            }
-        });
-        done.Task.GetAwaiter().GetResult();
-    }
-
     /// <inheritdoc/>
     public void Add(IPoller poller)
     {

@@ -9,6 +9,7 @@ public sealed class Workbench : IDisposable
 {
     private readonly Stack<IBase> _components = new();
     private readonly Stack<IDisposable> _kept = new();
+    private Reactor? _reactor;
     private string? _folder;
 
     /// <summary>
@@ -29,7 +30,7 @@ public sealed class Workbench : IDisposable
     public string Folder => _folder ??= Directory.CreateTempSubdirectory("comanche-conformance-").FullName;
 
     /// <summary>Makes a host.</summary>
-    public IHost Host(string name, HostFlags flags = HostFlags.None) => new TestHost(name) { Memory = Memory, Registry = Registry, Flags = flags };
+    public IHost Host(string name, HostFlags flags = HostFlags.None) => new TestHost(name) { Memory = Memory, Registry = Registry, Flags = flags, ReactorSource = () => _reactor ??= new Reactor(new ReactorOptions { Name = "bench" }) };
 
     /// <summary>Adds a memory device, started.</summary>
     public IBlockDevice AddMemory(ulong mebibytes = 8, uint blockSize = 512)
@@ -94,6 +95,7 @@ public sealed class Workbench : IDisposable
         finally
         {
             while (_kept.TryPop(out var disposable)) disposable.Dispose();
+            _reactor?.Dispose();
             if (_folder is not null) Directory.Delete(_folder, recursive: true);
         }
     }
