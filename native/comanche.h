@@ -376,6 +376,26 @@ static_assert(offsetof(MemoryRegion, length) == 8, "MemoryRegion.length lies at 
 static_assert(offsetof(MemoryRegion, region) == 16, "MemoryRegion.region lies at 16");
 static_assert(offsetof(MemoryRegion, reserved) == 20, "MemoryRegion.reserved lies at 20");
 
+/** Memory that another process can map: a whole anonymous file, sealed against shrinking, and where this process has mapped it. */
+struct SharedRange {
+    /** The address of its first byte; byte 0 of the file. */
+    void* address;
+    /** Its length in bytes. */
+    uint64_t length;
+    /** A number that no other range of this process ever had or will have; never 0. */
+    uint64_t id;
+    /** The file's descriptor. */
+    int32_t descriptor;
+    /** Filler, 0. */
+    uint32_t reserved;
+};
+static_assert(sizeof(SharedRange) == 32, "SharedRange is 32 bytes");
+static_assert(offsetof(SharedRange, address) == 0, "SharedRange.address lies at 0");
+static_assert(offsetof(SharedRange, length) == 8, "SharedRange.length lies at 8");
+static_assert(offsetof(SharedRange, id) == 16, "SharedRange.id lies at 16");
+static_assert(offsetof(SharedRange, descriptor) == 24, "SharedRange.descriptor lies at 24");
+static_assert(offsetof(SharedRange, reserved) == 28, "SharedRange.reserved lies at 28");
+
 /** A partition as its table describes it. */
 struct PartitionInfo {
     /** Its number, from 1: the place of its entry in the table. */
@@ -551,6 +571,7 @@ struct IFactory;
 struct IHost;
 struct IIoQueue;
 struct IZerocopyMemory;
+struct ISharedMemory;
 struct IPartitionedDevice;
 struct IRegionManager;
 struct IRaid;
@@ -679,6 +700,17 @@ struct IZerocopyMemory : IBase {
 
 protected:
     ~IZerocopyMemory() = default;
+};
+
+/** What memory offers that can be shared with other processes; asked of IHost::get_memory by IBase::query. */
+struct ISharedMemory : IBase {
+    static constexpr Guid uuid = {0xc0a4c4e0u, 0x0013, 0x4b1e, {0x9a, 0x51, 0x6d, 0x6f, 0x6e, 0x74, 0x65, 0x01}}; // c0a4c4e0-0013-4b1e-9a51-6d6f6e746501
+    using base_interface = IBase;
+    /** Finds the range that an address lies in; returns 1, or 0 where it lies in none. */
+    virtual int32_t find_shared(void* address, SharedRange* range) noexcept = 0; // slot 11
+
+protected:
+    ~ISharedMemory() = default;
 };
 
 /** A device that is divided into numbered partitions, each of which is a block device. */
@@ -1075,6 +1107,27 @@ _Static_assert(offsetof(comanche_memory_region_t, length) == 8, "comanche_memory
 _Static_assert(offsetof(comanche_memory_region_t, region) == 16, "comanche_memory_region_t.region lies at 16");
 _Static_assert(offsetof(comanche_memory_region_t, reserved) == 20, "comanche_memory_region_t.reserved lies at 20");
 
+/** Memory that another process can map: a whole anonymous file, sealed against shrinking, and where this process has mapped it. */
+typedef struct comanche_shared_range comanche_shared_range_t;
+struct comanche_shared_range {
+    /** The address of its first byte; byte 0 of the file. */
+    void* address;
+    /** Its length in bytes. */
+    uint64_t length;
+    /** A number that no other range of this process ever had or will have; never 0. */
+    uint64_t id;
+    /** The file's descriptor. */
+    int32_t descriptor;
+    /** Filler, 0. */
+    uint32_t reserved;
+};
+_Static_assert(sizeof(comanche_shared_range_t) == 32, "comanche_shared_range_t is 32 bytes");
+_Static_assert(offsetof(comanche_shared_range_t, address) == 0, "comanche_shared_range_t.address lies at 0");
+_Static_assert(offsetof(comanche_shared_range_t, length) == 8, "comanche_shared_range_t.length lies at 8");
+_Static_assert(offsetof(comanche_shared_range_t, id) == 16, "comanche_shared_range_t.id lies at 16");
+_Static_assert(offsetof(comanche_shared_range_t, descriptor) == 24, "comanche_shared_range_t.descriptor lies at 24");
+_Static_assert(offsetof(comanche_shared_range_t, reserved) == 28, "comanche_shared_range_t.reserved lies at 28");
+
 /** A partition as its table describes it. */
 typedef struct comanche_partition_info comanche_partition_info_t;
 struct comanche_partition_info {
@@ -1257,6 +1310,7 @@ typedef struct comanche_factory comanche_factory_t;
 typedef struct comanche_host comanche_host_t;
 typedef struct comanche_io_queue comanche_io_queue_t;
 typedef struct comanche_zerocopy_memory comanche_zerocopy_memory_t;
+typedef struct comanche_shared_memory comanche_shared_memory_t;
 typedef struct comanche_partitioned_device comanche_partitioned_device_t;
 typedef struct comanche_region_manager comanche_region_manager_t;
 typedef struct comanche_raid comanche_raid_t;
@@ -1416,6 +1470,36 @@ _Static_assert(sizeof(comanche_zerocopy_memory_vtable_t) == 20 * sizeof(void*), 
 /** Memory that is made for DMA: locked, never moved, known to every device of the process (the paper's appendix A). */
 struct comanche_zerocopy_memory {
     const comanche_zerocopy_memory_vtable_t* vtable;
+};
+
+static const comanche_guid_t COMANCHE_IID_SHARED_MEMORY = {0xc0a4c4e0u, 0x0013, 0x4b1e, {0x9a, 0x51, 0x6d, 0x6f, 0x6e, 0x74, 0x65, 0x01}}; /* c0a4c4e0-0013-4b1e-9a51-6d6f6e746501 */
+typedef struct comanche_shared_memory_vtable {
+    int32_t (*QueryInterface)(comanche_shared_memory_t* self, const comanche_guid_t* interface_id, void** result);
+    uint32_t (*AddRef)(comanche_shared_memory_t* self);
+    uint32_t (*Release)(comanche_shared_memory_t* self);
+    /** Answers the object that implements an interface for this component: the component itself, or, by aggregation, one that it owns. */
+    int32_t (*query)(comanche_shared_memory_t* self, const comanche_guid_t* interface_id, comanche_base_t** result); /* slot 3 */
+    /** Adds one to the component's count and returns the new count. */
+    uint32_t (*retain)(comanche_shared_memory_t* self); /* slot 4 */
+    /** Takes one from the component's count and returns what is left; at zero the component is closed before the call returns. */
+    uint32_t (*release)(comanche_shared_memory_t* self); /* slot 5 */
+    /** Binds this component to another one below it. */
+    int32_t (*bind)(comanche_shared_memory_t* self, comanche_base_t* component, const char* role); /* slot 6 */
+    /** Releases every binding. */
+    int32_t (*unbind)(comanche_shared_memory_t* self); /* slot 7 */
+    /** Makes the component ready: opens what it stands on, reads and checks labels. */
+    int32_t (*start)(comanche_shared_memory_t* self); /* slot 8 */
+    /** Ends the component's work and makes its state durable. */
+    int32_t (*stop)(comanche_shared_memory_t* self); /* slot 9 */
+    /** The version of the component: major in the upper 16 bits, minor in the lower ones. */
+    uint32_t (*get_version)(comanche_shared_memory_t* self); /* slot 10 */
+    /** Finds the range that an address lies in; returns 1, or 0 where it lies in none. */
+    int32_t (*find_shared)(comanche_shared_memory_t* self, void* address, comanche_shared_range_t* range); /* slot 11 */
+} comanche_shared_memory_vtable_t;
+_Static_assert(sizeof(comanche_shared_memory_vtable_t) == 12 * sizeof(void*), "comanche_shared_memory_t has 12 slots");
+/** What memory offers that can be shared with other processes; asked of IHost::get_memory by IBase::query. */
+struct comanche_shared_memory {
+    const comanche_shared_memory_vtable_t* vtable;
 };
 
 static const comanche_guid_t COMANCHE_IID_PARTITIONED_DEVICE = {0xc0a4c4e0u, 0x0020, 0x4b1e, {0x9a, 0x51, 0x6d, 0x6f, 0x6e, 0x74, 0x65, 0x01}}; /* c0a4c4e0-0020-4b1e-9a51-6d6f6e746501 */

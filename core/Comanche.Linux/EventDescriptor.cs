@@ -19,6 +19,9 @@ public sealed class EventDescriptor : SafeHandleMinusOneIsInvalid
         return error;
     }
 
+    /// <summary>Takes over one that another process made and passed on.</summary>
+    public static EventDescriptor Adopt(int descriptor) => new(descriptor);
+
     /// <summary>Its number, for the owner, who knows that it is not closed.</summary>
     public int Number => (int)handle;
 

@@ -14,7 +14,7 @@ public static unsafe partial class Memory
     private const int ProtNone = 0, ProtReadWrite = 3;
     private const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, MapNoReserve = 0x4000;
     private const uint MfdCloexec = 1, MfdAllowSealing = 2, MfdHugeTlb = 4, MfdHuge2Mb = 21u << 26;
-    private const int FcntlAddSeals = 1033, SealSeal = 1, SealShrink = 2, SealGrow = 4;
+    private const int FcntlAddSeals = 1033, FcntlGetSeals = 1034, SealSeal = 1, SealShrink = 2, SealGrow = 4;
     private const int AdvicePopulateWrite = 23, AdviceDontFork = 10;
     private const int PolicyPreferred = 1;
     private const uint PolicyFlagNode = 1, PolicyFlagAddress = 2;
@@ -43,6 +43,19 @@ public static unsafe partial class Memory
         _ = close(descriptor);
         descriptor = -1;
         return error;
+    }
+
+    /// <summary>
+    /// Checks a file that somebody else made to be mapped here: it can't be cut short under the mapping (sealed, as <see cref="CreateShared"/> does it), and is as long as said.
+    /// Returns 0, EPERM for a seal that is missing, EINVAL for another length, or why it can't be asked.
+    /// </summary>
+    public static int CheckShared(int descriptor, ulong length)
+    {
+        var seals = fcntl(descriptor, FcntlGetSeals, 0);
+        if (seals < 0) return Marshal.GetLastPInvokeError();
+        if ((seals & SealShrink) == 0) return 1; // EPERM
+        var error = PosixFile.Stat(descriptor, out var status);
+        return error < 0 ? -error : status.stx_size == length ? 0 : 22; // EINVAL
     }
 
     /// <summary>

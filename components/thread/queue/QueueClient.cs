@@ -31,12 +31,13 @@ internal sealed unsafe partial class QueueClient : RingQueue
     protected override int Event => _event?.Number ?? -1;
 
     /// <inheritdoc/>
-    protected override void Write(IoDescriptor* slot, IoDescriptor* descriptor)
+    protected override bool Write(IoDescriptor* slot, IoDescriptor* descriptor, uint index)
     {
-        // Field by field but for the stamp, which must come last.
+        // The stamp in the slot stays what it is: it must be written last.
         var stamp = slot->Scratch;
         *slot = *descriptor;
         slot->Scratch = stamp;
+        return true;
     }
 
     /// <inheritdoc/>
@@ -76,7 +77,7 @@ internal sealed unsafe partial class QueueClient : RingQueue
 
     private sealed class LocalPort(QueueClient client, Channel channel, int depth) : Port(channel, depth)
     {
-        protected override IoStatus Translate(IoDescriptor* descriptor) => IoStatus.Success;
+        protected override IoStatus Translate(IoDescriptor* descriptor, uint index) => IoStatus.Success;
 
         protected override void OnCancel(IoDescriptor* descriptor) => client._lane.Cancel(this, descriptor);
 

@@ -25,20 +25,24 @@ internal readonly unsafe struct Channel
     public const IoOperation Cancel = (IoOperation)0xFF;
 
     private readonly byte* _memory;
-    private readonly uint _submissionSlots, _completionSlots;
+    private readonly uint _submissionSlots, _completionSlots, _segments;
 
     /// <summary>Lays the rings of a queue over memory.</summary>
     /// <param name="memory">At least <see cref="BytesFor"/>, zero at first, on a cache line's boundary.</param>
     /// <param name="depth">The most descriptors in flight.</param>
-    public Channel(byte* memory, int depth)
+    /// <param name="segments">How many segments of each lie in this memory too; 0 where lists are addressed.</param>
+    public Channel(byte* memory, int depth, int segments = 0)
     {
+        _segments = (uint)segments;
         _memory = memory;
         _submissionSlots = SubmissionSlotsFor(depth);
         _completionSlots = CompletionSlotsFor(depth);
     }
 
     /// <summary>How much memory a queue of a depth takes; a multiple of the cache line.</summary>
-    public static nuint BytesFor(int depth) => HeaderBytes + (nuint)SubmissionSlotsFor(depth) * IoDescriptor.Size + (nuint)CompletionSlotsFor(depth) * sizeof(ulong);
+    public static nuint BytesFor(int depth, int segments = 0) =>
+        HeaderBytes + (nuint)SubmissionSlotsFor(depth) * IoDescriptor.Size + (nuint)CompletionSlotsFor(depth) * sizeof(ulong)
+        + (nuint)depth * (nuint)segments * (nuint)sizeof(IoSegment);
 
     /// <summary>Where the rings begin.</summary>
     public byte* Memory => _memory;
@@ -61,6 +65,10 @@ internal readonly unsafe struct Channel
     /// <summary>The slot of a completion's position.</summary>
     public ulong* Completion(ulong position) =>
         (ulong*)(_memory + HeaderBytes + (nuint)_submissionSlots * IoDescriptor.Size) + (position & (_completionSlots - 1));
+
+    /// <summary>Where the segments of the descriptor with this index lie.</summary>
+    public IoSegment* Segments(uint index) =>
+        (IoSegment*)(_memory + HeaderBytes + (nuint)_submissionSlots * IoDescriptor.Size + (nuint)_completionSlots * sizeof(ulong)) + (nuint)index * _segments;
 
     /// <summary>Whether the submission at a position is there.</summary>
     public bool HasSubmission(ulong position) => Volatile.Read(ref Submission(position)->Scratch) == position + 1;

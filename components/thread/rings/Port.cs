@@ -49,6 +49,9 @@ internal abstract unsafe class Port : IDisposable
     /// <summary>Whether something was completed since the client was last looked after.</summary>
     public bool HasNews { get; private set; }
 
+    /// <summary>The rings.</summary>
+    protected ref readonly Channel Channel => ref _channel;
+
     /// <summary>Whether a submission waits. What it is may still be nonsense.</summary>
     public bool HasSubmissions => !HasGivenUp && _slab.Available != 0 && _channel.HasSubmission(_nextSubmission);
 
@@ -94,6 +97,7 @@ internal abstract unsafe class Port : IDisposable
         var index = (uint)(descriptor->Tag & IndexMask);
         _channel.Complete(_nextCompletion++, index, descriptor->Status);
         _byIndex[index] = null;
+        OnCompleted(index);
         _slab.Return(descriptor);
         HasNews = true;
     }
@@ -132,7 +136,12 @@ internal abstract unsafe class Port : IDisposable
     }
 
     /// <summary>Makes what the client means of what it wrote: addresses of its offsets, for one in another process. Anything but success ends the descriptor.</summary>
-    protected abstract IoStatus Translate(IoDescriptor* descriptor);
+    /// <param name="descriptor">A private copy of it.</param>
+    /// <param name="index">The client's index, which is good.</param>
+    protected abstract IoStatus Translate(IoDescriptor* descriptor, uint index);
+
+    /// <summary>Called for each descriptor that <see cref="Translate"/> saw, when it goes back.</summary>
+    protected virtual void OnCompleted(uint index) { }
 
     /// <summary>Asks the device to end a descriptor early.</summary>
     protected abstract void OnCancel(IoDescriptor* descriptor);
@@ -161,7 +170,7 @@ internal abstract unsafe class Port : IDisposable
 
         _byIndex[index] = descriptor;
         descriptor->Tag = (ulong)Index << PortShift | index;
-        descriptor->Status = Translate(descriptor);
+        descriptor->Status = Translate(descriptor, (uint)index);
         if (descriptor->Status == IoStatus.Success) return true;
         Complete(descriptor);
         return false;

@@ -54,21 +54,23 @@ internal abstract unsafe class RingQueue : IoQueue
         if (IsAbandoned) return 0;
         count = Math.Min(count, Math.Min(_freeCount, Room(count)));
         if (count <= 0) return 0;
-        for (var i = 0; i < count; i++)
+        var taken = 0;
+        for (; taken < count; taken++)
         {
-            var descriptor = batch[i];
-            var index = _free[--_freeCount];
-            _table[index] = descriptor;
+            var descriptor = batch[taken];
+            var index = _free[_freeCount - 1];
             var slot = _channel.Submission(_nextSubmission);
-            Write(slot, descriptor);
+            if (!Write(slot, descriptor, index)) break;
+            _freeCount--;
+            _table[index] = descriptor;
             slot->Tag = index;
             descriptor->Scratch = index;
             _channel.Publish(_nextSubmission++);
         }
 
-        InFlight += count;
-        WakeServer();
-        return count;
+        InFlight += taken;
+        if (taken != 0) WakeServer();
+        return taken;
     }
 
     /// <inheritdoc/>
@@ -126,8 +128,8 @@ internal abstract unsafe class RingQueue : IoQueue
     /// <summary>How long to sleep where there is no eventfd to be had.</summary>
     protected const long RetryNs = 1_000_000;
 
-    /// <summary>Writes what is asked into a slot: everything but the tag and the scratch.</summary>
-    protected abstract void Write(IoDescriptor* slot, IoDescriptor* descriptor);
+    /// <summary>Writes what is asked into a slot, all but the tag, and not the scratch; false where there is no room for it now, and then the slot may hold anything else.</summary>
+    protected abstract bool Write(IoDescriptor* slot, IoDescriptor* descriptor, uint index);
 
     /// <summary>Called for a descriptor that is back, before its owner has it.</summary>
     protected virtual void Finish(IoDescriptor* descriptor, uint index) { }

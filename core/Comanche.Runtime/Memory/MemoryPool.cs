@@ -5,6 +5,8 @@ namespace Comanche.Runtime;
 /// <summary>One mapping that buffers are carved out of: shared, aligned to 2 MiB, and, where the system lets us, huge and locked.</summary>
 internal sealed unsafe class MemoryPool
 {
+    private static ulong s_lastId;
+
     private readonly int _descriptor;
     private ulong _touched; // Bytes from the start that were ever handed out: what lies beyond is still zero.
 
@@ -17,6 +19,9 @@ internal sealed unsafe class MemoryPool
         IsLocked = locked;
         Node = node;
     }
+
+    /// <summary>A number that no other pool of this process has.</summary>
+    public ulong Id { get; } = Interlocked.Increment(ref s_lastId);
 
     public byte* Address { get; }
 

@@ -16,7 +16,7 @@ namespace Comanche.Runtime;
 /// <para>Any thread; one lock. A pool of many buffers is kept once it is there; that of one large buffer goes with it.</para>
 /// </remarks>
 [GeneratedComClass]
-public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
+public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, ISharedMemory, IDisposable
 {
     private const uint MaxAlignment = 2 << 20;
     private const uint DefaultAlignment = 4096;
@@ -295,6 +295,22 @@ public sealed unsafe partial class MemoryRegistry : IZerocopyMemory, IDisposable
 
     /// <inheritdoc/>
     public ulong* GetGeneration() => _generation;
+
+    /// <inheritdoc/>
+    public int FindShared(void* address, SharedRange* range)
+    {
+        lock (_lock)
+        {
+            foreach (var pool in _pools)
+            {
+                if (!pool.Contains(address)) continue;
+                *range = new SharedRange { Address = pool.Address, Length = pool.Length, Id = pool.Id, Descriptor = pool.Descriptor };
+                return 1;
+            }
+        }
+
+        return 0;
+    }
 
     /// <summary>Gives every pool back; buffers that are still out there become invalid, and may still be freed.</summary>
     public void Dispose()

@@ -41,6 +41,7 @@ public static unsafe partial class Sockets
     private const int Internet4 = 2;
     private const int Internet6 = 10;
     private const int Stream = 1;
+    private const int Packets = 5; // SOCK_SEQPACKET
     private const int NonBlocking = 0x800;
     private const int CloseOnExec = 0x80000;
     private const int NoSignal = 0x4000;
@@ -73,13 +74,14 @@ public static unsafe partial class Sockets
     /// <param name="path">1 to 107 bytes.</param>
     /// <param name="mode">The permissions.</param>
     /// <param name="backlog">Connections that wait to be accepted.</param>
+    /// <param name="messages">Whether it is to keep the bounds of messages (SOCK_SEQPACKET) rather than be a stream.</param>
     /// <param name="file">What the path names now, for <see cref="Unlink"/>.</param>
-    public static int ListenUnix(string path, uint mode, int backlog, out SocketFile file)
+    public static int ListenUnix(string path, uint mode, int backlog, bool messages, out SocketFile file)
     {
         file = default;
         UnixAddress address;
         var length = FillUnix(path, &address);
-        var socket = Open(Unix);
+        var socket = Open(Unix, messages ? Packets : Stream);
         try
         {
             // The mode is set before there is a name, so that at no moment somebody else can connect; bind() takes the umask off it, which is undone.
@@ -241,9 +243,9 @@ public static unsafe partial class Sockets
     /// <summary>Closes a socket or another descriptor.</summary>
     public static void Close(int descriptor) => _ = close(descriptor);
 
-    private static int Open(int family)
+    private static int Open(int family, int type = Stream)
     {
-        var made = socket(family, Stream | NonBlocking | CloseOnExec, 0);
+        var made = socket(family, type | NonBlocking | CloseOnExec, 0);
         Check(made, "making a socket");
         return made;
     }

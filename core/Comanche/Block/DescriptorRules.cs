@@ -1,12 +1,12 @@
 using System.Runtime.CompilerServices;
 
-namespace Comanche.Runtime;
+namespace Comanche;
 
 /// <summary>
 /// The contract of a descriptor, as limits that are worked out once when a queue opens. <see cref="IsPlain"/> passes what almost every I/O is, a good read or write
 /// of one buffer, in seven comparisons; <see cref="Check"/> knows every rule.
 /// </summary>
-internal unsafe struct DescriptorRules
+public unsafe struct DescriptorRules
 {
     private const IoFlags KnownFlags = IoFlags.ForceUnitAccess | IoFlags.Segments | IoFlags.NoCache | IoFlags.NoUnmap;
     private const uint NotPlainFlags = (uint)(byte)~(IoFlags.ForceUnitAccess | IoFlags.NoCache);
@@ -18,6 +18,7 @@ internal unsafe struct DescriptorRules
     private readonly uint _plainOperations; // Read, or read and write: how many operations from Read on are plain.
     private readonly int _blockShift;
 
+    /// <summary>Works the limits of a volume out.</summary>
     public DescriptorRules(in VolumeInfo volume)
     {
         _volume = volume;
@@ -28,6 +29,7 @@ internal unsafe struct DescriptorRules
         _blockShift = System.Numerics.BitOperations.TrailingZeroCount(volume.BlockSize);
     }
 
+    /// <summary>The volume's length in blocks when this was made; it may have grown since.</summary>
     public readonly ulong BlockCount => _blockCount;
 
     /// <summary>Whether this is a read or write of one buffer that breaks no rule. False says nothing.</summary>

@@ -1,0 +1,98 @@
+using System.Runtime.InteropServices.Marshalling;
+using Comanche.Linux;
+
+namespace Comanche.Threading;
+
+/// <summary>
+/// Lets other processes use devices of this stack through rings in shared memory (figure 2d of the paper): they attach by a Unix socket, bring memory of their own, and from then
+/// on no system call is made for an I/O while both sides are awake. With <c>readonly:</c> every change is refused.
+/// </summary>
+/// <remarks>All work is done by the component's reactor. See <see cref="ShareServer"/> for clients that come and go, <see cref="Lane"/> for the data path, <see cref="SharePort"/> for what is checked.</remarks>
+[Component("thread/share", "b6a0f7c4-7a0b-4d58-9c56-2c1de07b4f3a", "Shares devices with other processes, by rings in shared memory")]
+[Binds(typeof(IBlockDevice), Min = 1, Max = 64)]
+[GeneratedComClass]
+public sealed unsafe partial class ShareExport(IHost host, ShareOptions options) : Component(host), IPlanned
+{
+    private IReactor? _reactor;
+    private ShareServer? _server;
+
+    /// <inheritdoc/>
+    public static void Plan(PlanContext plan)
+    {
+        var options = plan.Options<ShareOptions>();
+        foreach (var (option, message) in Problems(options)) plan.Error(option, message);
+        foreach (var binding in plan.Bindings)
+        {
+            plan.Share(binding, "share");
+            if (System.Text.Encoding.UTF8.GetByteCount(binding.Name) > MaxNameBytes) plan.Error("on", $"the name '{binding.Name}' is longer than {MaxNameBytes} bytes");
+        }
+
+        if (options.Socket.Length != 0) plan.Claim($"socket {Path.GetFullPath(options.Socket)}", "socket");
+    }
+
+    /// <inheritdoc/>
+    protected override void OnStart()
+    {
+        foreach (var (option, message) in Problems(options)) throw new ComancheException($"{Name}: {option}: {message}");
+        _reactor = (Host as IReactorHost)?.GetReactor() ?? throw new ComancheException($"{Name}: its host has no reactor");
+        var devices = Bound<IBlockDevice>().Select(device => (((INamed)device).Name, device)).ToArray();
+        UnixListener listener;
+        try
+        {
+            listener = UnixListener.Open(options.Socket, ModeOf(options), messages: true);
+        }
+        catch (ComancheException e)
+        {
+            throw new ComancheException($"{Name}: cannot listen on {options.Socket}: {e.Message}", e);
+        }
+
+        try
+        {
+            _reactor.Invoke(() => _server = new ShareServer(Host, _reactor, options, devices, listener, IsReadOnly));
+        }
+        catch
+        {
+            listener.Dispose();
+            throw;
+        }
+
+        Host.Log(LogLevel.Information, $"shares {string.Join(", ", devices.Select(d => d.Name))} at {options.Socket}");
+    }
+
+    /// <inheritdoc/>
+    protected override void OnStop()
+    {
+        if (_server is not { } server) return;
+        using var stopped = new ManualResetEventSlim();
+        var reactor = _reactor!;
+        reactor.Invoke(() => server.BeginStop(stopped.Set));
+        while (!stopped.IsSet)
+        {
+            if (reactor.IsCurrent) server.StopStep();
+            else stopped.Wait();
+        }
+
+        _server = null;
+    }
+
+    private const int MaxNameBytes = 95;
+
+    private static IEnumerable<(string Option, string Message)> Problems(ShareOptions options)
+    {
+        var bytes = System.Text.Encoding.UTF8.GetByteCount(options.Socket);
+        if (bytes is 0 or > 107) yield return ("socket", $"the path has {bytes} bytes; a Unix socket's has 1 to 107");
+        foreach (var text in options.Allow)
+            if (AllowList.Problem(text) is { } problem)
+                yield return ("allow", problem);
+        if (options.Mode.Length != 0 && ParseMode(options.Mode) is null) yield return ("mode", $"'{options.Mode}' is not octal, like 0660");
+    }
+
+    private static uint ModeOf(ShareOptions options) => ParseMode(options.Mode) ?? (options.Allow.Count == 0 ? 0x180u : 0x1B6u); // 0600, 0666
+
+    private static uint? ParseMode(string text)
+    {
+        if (text.Length is 0 or > 4 || text.Any(c => c is < '0' or > '7')) return null;
+        var mode = Convert.ToUInt32(text, 8);
+        return mode <= 0x1FF ? mode : null;
+    }
+}
