@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.Json;
 using Comanche.Runtime.Composition;
 using Comanche.Runtime.Loading;
 
@@ -48,6 +49,16 @@ internal static class Catalog
         var lines = string.Join(Environment.NewLine, result.Problems);
         if (!result.IsGood) throw new BadInputException(lines);
         if (lines.Length != 0) TextLog.Say(lines);
+        return result;
+    }
+
+    /// <summary>A stack of one device, which another process shares.</summary>
+    public static CheckedStack CheckAttached(string socket, string device, ComponentCatalog catalog)
+    {
+        var name = device.Length != 0 && device.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.') ? device : "attached";
+        var text = $"devices:\n  {JsonSerializer.Serialize(name)}: {{ use: thread/attach, socket: {JsonSerializer.Serialize(socket)}, device: {JsonSerializer.Serialize(device)} }}\n";
+        var result = StackChecker.Check(StackFile.Parse(socket, text), catalog);
+        if (!result.IsGood) throw new BadInputException($"comanche: --attach {Printable.Line(socket)}: {result.Problems[0].Text}");
         return result;
     }
 

@@ -10,7 +10,7 @@ namespace Comanche.App.Bench;
 /// A turn submits what is ready, polls, takes the time once, counts what came back and readies it again in place. The latency of an I/O is from the
 /// turn that readied it to the turn that saw it come back. Runs of equal latencies in a batch are counted at once.
 /// </remarks>
-internal sealed unsafe class BenchJob : IDisposable
+internal sealed unsafe class BenchJob : IBenchJob
 {
     // A wait set of this size holds the descriptors of any stack that one would bench; beyond it the host sleeps briefly only.
     private const int WaitRoom = 64;
@@ -80,6 +80,9 @@ internal sealed unsafe class BenchJob : IDisposable
 
     /// <summary>Bytes so far, the ramp included. Any thread.</summary>
     public (ulong Read, ulong Written) Progress => (Volatile.Read(ref _readBytes), Volatile.Read(ref _writtenBytes));
+
+    /// <inheritdoc/>
+    public JobOutcome Outcome => new(Reads, Writes, Elapsed, AllocatedBytes, Failure);
 
     /// <summary>Asks it to end soon. Any thread.</summary>
     public void Stop() => _stop = true;

@@ -44,6 +44,9 @@ internal sealed record BenchPlan
 
     public bool Verify { get; init; }
 
+    /// <summary>Whether each job is a process of its own.</summary>
+    public bool Processes { get; init; }
+
     public ulong Units => RangeBytes / BlockBytes;
 
     /// <summary>How much will be moved in all where <see cref="Runtime"/> does not end it, a verifying load's own reads included.</summary>

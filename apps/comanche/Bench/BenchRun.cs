@@ -38,6 +38,15 @@ internal sealed record BenchRequest
 
     public required bool MayDestroy { get; init; }
 
+    /// <summary>The words of the command line, for processes that each do one job; null where jobs are threads.</summary>
+    public string[]? ProcessArguments { get; init; }
+
+    /// <summary>Of all the jobs, the only one that this process does, by the command of another; null for all.</summary>
+    public int? Worker { get; init; }
+
+    /// <summary>Whether the stack is that of another process, and this one only attaches to it.</summary>
+    public bool Attaches { get; init; }
+
     /// <summary>The one device that no other stands on.</summary>
     public static string TopOf(CheckedStack stack)
     {
@@ -67,18 +76,16 @@ internal static unsafe class BenchRun
             throw new BadInputException($"comanche: {request.Stack.File.Path} has no device '{request.Device}'{Comanche.Runtime.Loading.Spelling.Suggest(request.Device, names)}");
         }
 
-        using var stackLock = StackLock.Take(request.Stack.File.Path);
+        using var stackLock = request.Attaches ? null : StackLock.Take(request.Stack.File.Path);
         using var process = new AppProcess(TextLog.Make(LogLevel.Warning), request.Layers);
-        using var running = RunningStack.Start(request.Stack, process.Stack, new ComposeOptions { Only = request.Device, WithExports = false });
+        using var running = Start(request, process);
         var target = running.Find(request.Device)!;
         if (target.Device is not { } device) throw new BadInputException($"comanche: '{request.Device}' is no block device");
         var plan = Plan(request, device);
-        if (plan.Writes) GuardData(request, device, target.Host, plan);
-        var report = plan.Verify
-            ? Drive(request, process, plan, running, i => new VerifyJob(device, target.Host, plan, i), j => j.Run, j => j.Stop, j => j.Progress,
-                j => (j.Reads, j.Writes, j.Elapsed, 0, j.Failure))
-            : Drive(request, process, plan, running, i => new BenchJob(device, target.Host, plan, i), j => j.Run, j => j.Stop, j => j.Progress,
-                j => (j.Reads, j.Writes, j.Elapsed, j.AllocatedBytes, j.Failure));
+        if (plan.Writes && request.Worker is null) GuardData(request, device, target.Host, plan);
+        if (request.Worker is { } index) return BenchWorker.Run(process, plan, i => MakeJob(device, target.Host, plan, i), index);
+        Func<int, IBenchJob> make = request.ProcessArguments is { } words ? i => new ProcessJob(words, i) : i => MakeJob(device, target.Host, plan, i);
+        var report = Drive(request, process, plan, running, make);
         running.Stop();
         if (request.Json) Console.WriteLine(FioJson.Make(report).ToJsonString(DescribeCommand.Indented));
         else report.Print(Console.Out);
@@ -86,6 +93,24 @@ internal static unsafe class BenchRun
         TextLog.Say($"comanche: {request.Device}: {report.Failure}");
         return ExitCode.Failed;
     }
+
+    private static RunningStack Start(BenchRequest request, AppProcess process)
+    {
+        try
+        {
+            return RunningStack.Start(request.Stack, process.Stack, new ComposeOptions { Only = request.Device, WithExports = false });
+        }
+        catch (ComancheException e) when (request.Attaches)
+        {
+            // There is no stack file, and so no place in it.
+            var place = $"error: {request.Device}: ";
+            var at = e.Message.IndexOf(place, StringComparison.Ordinal);
+            throw new ComancheException($"comanche: {(at < 0 ? e.Message : e.Message[(at + place.Length)..])}", e);
+        }
+    }
+
+    private static IBenchJob MakeJob(IBlockDevice device, IHost host, BenchPlan plan, int index) =>
+        plan.Verify ? new VerifyJob(device, host, plan, index) : new BenchJob(device, host, plan, index);
 
     private static BenchPlan Plan(BenchRequest request, IBlockDevice device)
     {
@@ -112,6 +137,7 @@ internal static unsafe class BenchRun
             Ramp = request.Ramp ?? (isTimed ? DefaultRamp : TimeSpan.Zero),
             TotalBytes = isTimed || request.Verify ? 0 : range,
             Offset = request.Offset, RangeBytes = range, ReadPercent = request.ReadPercent, Seed = request.Seed, Verify = request.Verify,
+            Processes = request.ProcessArguments is not null,
         };
     }
 
@@ -124,39 +150,38 @@ internal static unsafe class BenchRun
             throw Bad($"'{request.Device}' {found}. A bench that writes destroys it; --yes-destroy says that this is meant");
     }
 
-    private static BenchReport Drive<T>(
-        BenchRequest request, AppProcess process, BenchPlan plan, RunningStack running, Func<int, T> make, Func<T, Action> body, Func<T, Action> stop,
-        Func<T, (ulong Read, ulong Written)> progress,
-        Func<T, (LatencyHistogram Reads, LatencyHistogram Writes, TimeSpan Elapsed, long Allocated, string? Failure)> outcome)
-        where T : IDisposable
+    private static BenchReport Drive(BenchRequest request, AppProcess process, BenchPlan plan, RunningStack running, Func<int, IBenchJob> make)
     {
         var jobs = Enumerable.Range(0, plan.Jobs).Select(make).ToList();
-        var threads = jobs.Select((job, i) => new Thread(() => body(job)()) { Name = $"bench-{i}", IsBackground = true }).ToList();
-        using var signals = new StopSignals(() => jobs.ForEach(j => stop(j)()));
+        var threads = jobs.Select((job, i) => new Thread(job.Run) { Name = $"bench-{i}", IsBackground = true }).ToList();
+        using var signals = new StopSignals(() => jobs.ForEach(j => j.Stop()));
         var at = DateTimeOffset.Now;
         var meter = new BenchMeter(
             plan, process, () => request.Layers ? process.MeasureLayers(running) : [],
-            () => jobs.Select(progress).Aggregate((a, b) => (a.Read + b.Read, a.Written + b.Written)));
+            () => Progress(jobs));
         threads.ForEach(t => t.Start());
         try
         {
-            Watch(request, plan, threads, meter, () => jobs.Select(progress).Aggregate((a, b) => (a.Read + b.Read, a.Written + b.Written)));
+            Watch(request, plan, threads, meter, () => Progress(jobs));
         }
         finally
         {
             // Whatever happens to the reporter, the stack is not taken down under jobs that use it.
-            jobs.ForEach(j => stop(j)());
+            jobs.ForEach(j => j.Stop());
             threads.ForEach(t => t.Join());
         }
 
         meter.End();
-        var outcomes = jobs.Select(outcome).ToList();
+        var outcomes = jobs.Select(j => j.Outcome).ToList();
         var report = new BenchReport(plan, request.Device, at)
         {
             Meter = meter,
             Elapsed = outcomes.Max(o => o.Elapsed),
             JobTime = outcomes.Aggregate(TimeSpan.Zero, (sum, o) => sum + o.Elapsed),
-            AllocatedBytes = outcomes.Sum(o => o.Allocated),
+            AllocatedBytes = outcomes.Sum(o => o.AllocatedBytes),
+            OtherUserTime = outcomes.Aggregate(TimeSpan.Zero, (sum, o) => sum + o.UserTime),
+            OtherSystemTime = outcomes.Aggregate(TimeSpan.Zero, (sum, o) => sum + o.SystemTime),
+            OtherCopiedBytes = outcomes.Aggregate(0UL, (sum, o) => sum + o.CopiedBytes),
             Failure = outcomes.Select(o => o.Failure).FirstOrDefault(f => f is not null),
         };
         foreach (var o in outcomes)
@@ -168,6 +193,9 @@ internal static unsafe class BenchRun
         jobs.ForEach(j => j.Dispose());
         return report;
     }
+
+    private static (ulong Read, ulong Written) Progress(List<IBenchJob> jobs) =>
+        jobs.Select(j => j.Progress).Aggregate((a, b) => (a.Read + b.Read, a.Written + b.Written));
 
     // Waits for the jobs; on a terminal, with a line of progress. It goes to standard error, so that results can be piped.
     private static void Watch(BenchRequest request, BenchPlan plan, List<Thread> threads, BenchMeter meter, Func<(ulong Read, ulong Written)> progress)

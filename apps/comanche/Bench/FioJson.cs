@@ -55,7 +55,7 @@ internal static class FioJson
             ["latency_percentile"] = 100.0,
             ["latency_window"] = 0,
             ["allocated_bytes"] = report.AllocatedBytes,
-            ["copied_bytes"] = meter.CopiedBytes,
+            ["copied_bytes"] = report.CopiedBytes,
         };
         if (meter.Layers.Count != 0) job["layers"] = new JsonArray([.. meter.Layers.Select(l => (JsonNode)Layer(l))]);
         return job;

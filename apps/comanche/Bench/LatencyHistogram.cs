@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -79,6 +80,38 @@ internal sealed unsafe class LatencyHistogram : IDisposable
         Sum += other.Sum;
         _sumOfSquares += other._sumOfSquares;
         for (var i = 0; i < Cells; i++) _cells[i] += other._cells[i];
+    }
+
+    /// <summary>Writes all that it holds as one word, for <see cref="AddText"/> in another process.</summary>
+    public string ToText()
+    {
+        var text = new System.Text.StringBuilder(string.Create(CultureInfo.InvariantCulture, $"{Min},{Max},{Sum},{_sumOfSquares:R}"));
+        for (var i = 0; i < Cells; i++)
+            if (_cells[i] != 0)
+                text.Append(CultureInfo.InvariantCulture, $",{i}:{_cells[i]}");
+        return text.ToString();
+    }
+
+    /// <summary>Takes in what another process's histogram wrote; false where it is not that.</summary>
+    public bool AddText(string text)
+    {
+        using var other = new LatencyHistogram();
+        var parts = text.Split(',');
+        if (parts.Length < 4 || !Number(parts[0], out var min) || !Number(parts[1], out var max) || !Number(parts[2], out var sum)) return false;
+        if (!double.TryParse(parts[3], NumberStyles.Float, CultureInfo.InvariantCulture, out other._sumOfSquares)) return false;
+        (other.Min, other.Max, other.Sum) = (min, max, sum);
+        foreach (var part in parts.AsSpan(4))
+        {
+            var colon = part.IndexOf(':', StringComparison.Ordinal);
+            if (colon < 0 || !Number(part[..colon], out var cell) || cell >= Cells || !Number(part[(colon + 1)..], out var count)) return false;
+            other._cells[cell] = count;
+            other.Count += count;
+        }
+
+        Add(other);
+        return true;
+
+        static bool Number(string word, out ulong number) => ulong.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out number);
     }
 
     /// <summary>Forgets everything.</summary>

@@ -14,7 +14,7 @@ namespace Comanche.App.Bench;
 /// is known without any memory of it which pass wrote a unit last, and every read is checked against that.</para>
 /// <para>A load that only reads checks what an earlier run of the same seed wrote.</para>
 /// </remarks>
-internal sealed unsafe class VerifyJob : IDisposable
+internal sealed unsafe class VerifyJob : IBenchJob
 {
     private const uint Magic = 0x5652_4643; // "CFRV"
     private const int HeaderBytes = 32;
@@ -63,6 +63,8 @@ internal sealed unsafe class VerifyJob : IDisposable
     public TimeSpan Elapsed { get; private set; }
 
     public (ulong Read, ulong Written) Progress => (Volatile.Read(ref _readBytes), Volatile.Read(ref _writtenBytes));
+
+    public JobOutcome Outcome => new(Reads, Writes, Elapsed, 0, Failure);
 
     public void Stop() => _stop = true;
 

@@ -7,9 +7,10 @@ namespace Comanche.App.Commands;
 internal static class Arguments
 {
     /// <summary>A stack file; completes the YAML files and folders under what is typed.</summary>
-    public static Argument<string> StackFile(string name = "FILE", string description = "The stack file")
+    public static Argument<string> StackFile(string name = "FILE", string description = "The stack file", bool isOptional = false)
     {
         var argument = new Argument<string>(name) { Description = description, HelpName = name };
+        if (isOptional) argument.Arity = ArgumentArity.ZeroOrOne;
         argument.CompletionSources.Add(Files);
         return argument;
     }

@@ -12,7 +12,7 @@ internal static class BenchCommand
     private static readonly TimeSpan MaxRunTime = TimeSpan.FromDays(365);
     private static readonly TimeSpan MaxRampTime = TimeSpan.FromDays(1);
 
-    private static readonly Argument<string> Target = Arguments.StackFile("FILE[:DEVICE]", "The stack file, and the device to load; without one, the device that no other stands on");
+    private static readonly Argument<string> Target = Arguments.StackFile("FILE[:DEVICE]", "The stack file, and the device to load; without one, the device that no other stands on; none with --attach", isOptional: true);
 
     private static readonly Option<string> Rw = Word("--rw", "PATTERN", "read", "What to do: read, write, randread, randwrite, rw (or readwrite), randrw", "--readwrite");
     private static readonly Option<int> RwMixRead = Number("--rwmixread", 50, 0, 100, "The share of reads in rw and randrw, in per cent");
@@ -33,6 +33,14 @@ internal static class BenchCommand
     private static readonly Option<bool> Layers = new("--layers") { Description = "Also measure the time spent in each layer, which costs some time itself" };
     private static readonly Option<bool> YesDestroy = new("--yes-destroy") { Description = "Write although there is data on the volume. It will be lost." };
 
+    private static readonly Option<string?> Attach = new("--attach")
+    {
+        Description = "Load a device that a running stack shares by thread/share, through rings in shared memory", HelpName = "SOCKET[:DEVICE]",
+    };
+
+    private static readonly Option<bool> Processes = new("--processes") { Description = "Each job is a process of its own instead of a thread; with --attach" };
+    private static readonly Option<int?> Worker = new("--worker") { Hidden = true };
+
     public static Command Make()
     {
         var command = new ExampleCommand(
@@ -40,9 +48,10 @@ internal static class BenchCommand
             "comanche bench stacks/null.yaml --rw randread --bs 4k --iodepth 32 --runtime 3",
             "comanche bench stacks/layers.yaml:layers8 --rw randread --iodepth 32 --runtime 3 --layers",
             "comanche bench stacks/file.yaml --rw randwrite --iodepth 32 --runtime 10 --json --yes-destroy",
-            "comanche bench stacks/memory.yaml --rw randwrite --verify crc32c --iodepth 8 --size 64m")
+            "comanche bench stacks/memory.yaml --rw randwrite --verify crc32c --iodepth 8 --size 64m",
+            "comanche bench --attach data/share.sock:null0 --rw randread --iodepth 32 --numjobs 2 --processes")
         {
-            Target, Rw, RwMixRead, Bs, IoDepth, NumJobs, RunTime, RampTime, TotalSize, Offset, Verify, Seed, Json, Layers, YesDestroy,
+            Target, Rw, RwMixRead, Bs, IoDepth, NumJobs, RunTime, RampTime, TotalSize, Offset, Verify, Seed, Json, Layers, YesDestroy, Attach, Processes, Worker,
         };
         Verify.AcceptOnlyFromAmong("crc32c");
         Rw.AcceptOnlyFromAmong("read", "write", "randread", "randwrite", "rw", "readwrite", "randrw");
@@ -56,8 +65,14 @@ internal static class BenchCommand
 
     private static int Run(ParseResult result)
     {
-        var (file, device) = Split(result.GetRequiredValue(Target));
-        var stack = Catalog.Check(file, Catalog.Open(result));
+        var attach = result.GetValue(Attach);
+        var target = result.GetValue(Target);
+        if (attach is null == target is null) throw new BadInputException("comanche: either a stack file or --attach SOCKET[:DEVICE] is expected");
+        if (result.GetValue(Processes) && attach is null) throw new BadInputException("comanche: --processes needs --attach: a stack of one's own belongs to one process");
+        var catalog = Catalog.Open(result);
+        var (file, device) = Split(attach ?? target!);
+        var stack = attach is null ? Catalog.Check(file, catalog) : Catalog.CheckAttached(file, device ?? "", catalog);
+        if (attach is not null) device = stack.Devices[0].Name;
         var request = new BenchRequest
         {
             Stack = stack,
@@ -76,6 +91,9 @@ internal static class BenchCommand
             Json = result.GetValue(Json),
             Layers = result.GetValue(Layers),
             MayDestroy = result.GetValue(YesDestroy),
+            Attaches = attach is not null,
+            Worker = result.GetValue(Worker),
+            ProcessArguments = result.GetValue(Processes) && result.GetValue(Worker) is null ? [.. result.Tokens.Skip(1).Select(t => t.Value)] : null,
         };
         return BenchRun.Run(request);
     }
