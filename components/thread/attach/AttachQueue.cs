@@ -86,7 +86,9 @@ internal sealed unsafe partial class AttachQueue : RingQueue
         Interlocked.MemoryBarrier();
         var sleeps = Channel.ServerSleeps;
         if (Volatile.Read(ref *sleeps) == 0) return;
-        Volatile.Write(ref *sleeps, 0);
+
+        // Visible before the wake-up is: a store that came late would undo what the server says when it sleeps the next time.
+        Interlocked.Exchange(ref *sleeps, 0);
         _end.ServerEvent.Signal();
     }
 

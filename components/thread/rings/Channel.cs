@@ -15,7 +15,8 @@ namespace Comanche.Threading;
 /// <para><b>Completion.</b> An entry is one word: the position's lower 32 bits plus 1, the client's index of the descriptor (16 bits), its status (16 bits). It is
 /// written by one store, so it is never seen half. There are at least as many slots as the depth and never more outstanding than that, so there is always room.</para>
 /// <para><b>Sleep.</b> Whoever is about to sleep sets its word, then a full barrier, then looks at its ring once more; the other side writes to the ring, then a full barrier,
-/// then looks at the word (Dekker's argument: at least one sees the other's store). Memory starts as zero, which is no stamp.</para>
+/// then looks at the word (Dekker's argument: at least one sees the other's store). It clears the word by an atomic exchange before it gives the wake-up: a store that became visible
+/// only later could clear what the sleeper says when it sleeps the next time. Memory starts as zero, which is no stamp.</para>
 /// </remarks>
 internal readonly unsafe struct Channel
 {

@@ -110,7 +110,9 @@ internal abstract unsafe class Port : IDisposable
         HasNews = false;
         var sleeps = _channel.ClientSleeps;
         if (Volatile.Read(ref *sleeps) == 0) return;
-        Volatile.Write(ref *sleeps, 0);
+
+        // Visible before the wake-up is: a store that came late would undo what the client says when it sleeps the next time.
+        Interlocked.Exchange(ref *sleeps, 0);
         WakeClient();
     }
 

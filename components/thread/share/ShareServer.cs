@@ -13,6 +13,12 @@ internal sealed class ShareServer : IPoller
     private const int RoundsPerLook = 256;
     private const ulong ListenerTag = 0;
 
+    // Connections at a time that only wait to be told that they are refused.
+    private const int MostRefused = 16;
+
+    // How often those are looked at that have not said yet what they want.
+    private const long HandshakeNs = 100_000_000;
+
     // What is asked to end is looked after each round, and so often while the reactor sleeps.
     private const long EndingNs = 1_000_000;
 
@@ -81,7 +87,7 @@ internal sealed class ShareServer : IPoller
     {
         _armed = true;
         waitSet->Add(_epoll.Descriptor);
-        return NeedsCare() || _stopped is not null ? EndingNs : WaitSet.Forever;
+        return NeedsCare() || _stopped is not null ? EndingNs : _sessions.Exists(s => s.Device is null) ? HandshakeNs : WaitSet.Forever;
     }
 
     /// <summary>Watches a descriptor of a session: its socket, or its eventfd.</summary>
@@ -167,17 +173,13 @@ internal sealed class ShareServer : IPoller
     {
         for (var socket = Sockets.Accept(_listener.Socket); socket >= 0; socket = Sockets.Accept(_listener.Socket))
         {
-            var session = new ShareSession(_host, this, _options, ++_lastSession, socket);
             var refusal = _sessions.Count >= _options.MaxClients ? $"{_options.MaxClients} clients are attached, which is the most" : !_allow.Admits(socket) ? "you may not attach" : null;
-            if (refusal is null && !Watch(socket, session, isEvent: false)) refusal = "the kernel has no room for another client";
-            if (refusal is not null)
-            {
-                session.RefuseAtOnce(refusal);
-                Counters.Refused();
-                continue;
-            }
+            var session = new ShareSession(_host, this, _options, ++_lastSession, socket, refusal);
 
-            _sessions.Add(session);
+            // One that is refused is told so when it has asked; of those there are not many at a time either.
+            if (_sessions.Count < _options.MaxClients + MostRefused && Watch(socket, session, isEvent: false)) _sessions.Add(session);
+            else Sockets.Close(socket);
+            if (refusal is not null) Counters.Refused();
         }
     }
 

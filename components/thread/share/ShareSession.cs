@@ -14,11 +14,14 @@ namespace Comanche.Threading;
 internal sealed unsafe class ShareSession
 {
     private const int MaxRegions = 1024;
+    private const ulong HandshakeNs = 10_000_000_000; // From connecting to attaching.
 
     private readonly IHost _host;
     private readonly ShareServer _server;
     private readonly ShareOptions _options;
     private readonly int _socket;
+    private readonly string? _refusal;
+    private readonly ulong _connectedAt;
     private readonly Dictionary<uint, SharePort> _ports = [];
     private EventDescriptor? _event; // What wakes the server.
     private SharePage* _page;
@@ -30,8 +33,17 @@ internal sealed unsafe class ShareSession
     private uint _removingNumber;
     private bool _ending, _releasing;
 
-    public ShareSession(IHost host, ShareServer server, ShareOptions options, ulong id, int socket)
+    /// <summary>Takes a connection.</summary>
+    /// <param name="host">Whose memory, clock and log are used.</param>
+    /// <param name="server">The server.</param>
+    /// <param name="options">The limits.</param>
+    /// <param name="id">Its number among all that ever connected.</param>
+    /// <param name="socket">Its socket.</param>
+    /// <param name="refusal">Why it is refused, or null.</param>
+    public ShareSession(IHost host, ShareServer server, ShareOptions options, ulong id, int socket, string? refusal)
     {
+        _refusal = refusal;
+        _connectedAt = host.GetTime();
         _host = host;
         _server = server;
         _options = options;
@@ -67,16 +79,6 @@ internal sealed unsafe class ShareSession
     /// <summary>Passes the device's event number on.</summary>
     public void PublishEvents() => Volatile.Write(ref _page->EventNumber, Device!.Events);
 
-    /// <summary>Says no to one that was not even taken in.</summary>
-    public void RefuseAtOnce(string reason)
-    {
-        var answer = ShareMessage.Of(ShareRequest.Attach);
-        answer.Refused = 1;
-        answer.Text = reason;
-        Sockets.SendMessage(_socket, &answer, ShareMessage.Size, []);
-        Sockets.Close(_socket);
-    }
-
     /// <summary>Takes what the socket or the eventfd has.</summary>
     public void OnReadable(bool isEvent)
     {
@@ -106,7 +108,12 @@ internal sealed unsafe class ShareSession
             return;
         }
 
-        if (message.Version != ShareMessage.GoodVersion) Refuse(ref message, $"version {message.Version} of the protocol was asked for; this is version {ShareMessage.GoodVersion}");
+        if (_refusal is not null)
+        {
+            Refuse(ref message, _refusal);
+            End(_refusal, isLost: false);
+        }
+        else if (message.Version != ShareMessage.GoodVersion) Refuse(ref message, $"version {message.Version} of the protocol was asked for; this is version {ShareMessage.GoodVersion}");
         else Handle(ref message, ref file);
         if (file >= 0) Sockets.Close(file);
     }
@@ -114,6 +121,7 @@ internal sealed unsafe class ShareSession
     /// <summary>Looks after what takes several rounds; returns how much was done.</summary>
     public int Care()
     {
+        if (Device is null && !_ending && _host.GetTime() - _connectedAt > HandshakeNs) End("it did not say what it wants", isLost: false);
         if (_condemnation is { } reason && !_ending)
         {
             _server.Counters.Condemned();
