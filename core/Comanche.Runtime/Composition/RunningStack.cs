@@ -38,7 +38,7 @@ public sealed record ComposeOptions
 /// One thread at a time, the one that composed it. Each component's count is owned here; edges and bindings hold counts of their own, so that the
 /// last release closes a component after everything above it is gone.
 /// </remarks>
-public sealed class RunningStack : IDisposable
+public sealed partial class RunningStack : IDisposable
 {
     private readonly IStackProcess _process;
     private readonly List<RunningDevice> _devices = []; // Bottom-up; exports last.
@@ -50,7 +50,7 @@ public sealed class RunningStack : IDisposable
     }
 
     /// <summary>The checked file that it was made of.</summary>
-    public CheckedStack Stack { get; }
+    public CheckedStack Stack { get; private set; }
 
     /// <summary>What lives, in the order in which it was started.</summary>
     public IReadOnlyList<RunningDevice> Devices => _devices;

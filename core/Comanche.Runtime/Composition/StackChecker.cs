@@ -14,6 +14,7 @@ public sealed partial class StackChecker
     private const int MostSuggestions = 100;
 
     private readonly ComponentCatalog _catalog;
+    private readonly IReadOnlyDictionary<string, ComponentKind> _kept; // Of devices that live, by name.
     private readonly StackFile _file;
     private readonly List<StackProblem> _problems;
     private readonly Dictionary<string, CheckedDevice> _byName = new(StringComparer.Ordinal);
@@ -21,15 +22,19 @@ public sealed partial class StackChecker
     private readonly Dictionary<(CheckedDevice User, CheckedDevice Used), string> _shares = [];
     private int _suggestions;
 
-    private StackChecker(StackFile file, ComponentCatalog catalog)
+    private StackChecker(StackFile file, ComponentCatalog catalog, IReadOnlyDictionary<string, ComponentKind> kept)
     {
+        _kept = kept;
         _file = file;
         _catalog = catalog;
         _problems = [.. file.Problems];
     }
 
     /// <summary>Checks a file.</summary>
-    public static CheckedStack Check(StackFile file, ComponentCatalog catalog) => new StackChecker(file, catalog).Check();
+    public static CheckedStack Check(StackFile file, ComponentCatalog catalog) => Check(file, catalog, new Dictionary<string, ComponentKind>());
+
+    /// <summary>Checks a file of which some devices live: those stay of the kinds that they are.</summary>
+    internal static CheckedStack Check(StackFile file, ComponentCatalog catalog, IReadOnlyDictionary<string, ComponentKind> kept) => new StackChecker(file, catalog, kept).Check();
 
     private CheckedStack Check()
     {
@@ -45,7 +50,7 @@ public sealed partial class StackChecker
 
     private CheckedDevice Resolve(StackDevice device)
     {
-        var kind = _catalog.Find(device.Use);
+        var kind = _kept.GetValueOrDefault(device.Name) ?? (device.IsCollectible ? _catalog.FindCollectible(device.Use) : _catalog.Find(device.Use));
         var known = TryDescribe(device, kind, out var description);
         if (known) TakeRoles(device, description!);
         var options = new OptionSet(device.At);

@@ -65,6 +65,22 @@ public sealed class StackDevice
     /// <summary>Where the reactor is named.</summary>
     public SourceLocation ReactorAt { get; internal set; }
 
+    /// <summary>Whether its code is loaded so that it can be unloaded again, which makes calls of it several times slower.</summary>
+    public bool IsCollectible { get; internal set; }
+
+    /// <summary>A copy under which other devices stand.</summary>
+    internal StackDevice With(IEnumerable<StackBinding> bindings)
+    {
+        var copy = new StackDevice
+        {
+            Name = Name, At = At, IsExport = IsExport, Use = Use, UseAt = UseAt, OnAt = OnAt, HasBadBindings = HasBadBindings, IsReadOnly = IsReadOnly, Reactor = Reactor,
+            ReactorAt = ReactorAt, IsCollectible = IsCollectible,
+        };
+        copy.Bindings.AddRange(bindings);
+        copy.Options.AddRange(Options);
+        return copy;
+    }
+
     /// <summary>The component's own options, as written.</summary>
     internal List<(ScalarNode Key, StackNode Value)> Options { get; } = [];
 }
@@ -73,7 +89,7 @@ public sealed class StackDevice
 public sealed class StackFile
 {
     /// <summary>The keys that every device has; the others are the component's options.</summary>
-    public static readonly IReadOnlyList<string> DeviceKeys = ["use", "on", "readonly", "reactor"];
+    public static readonly IReadOnlyList<string> DeviceKeys = ["use", "on", "readonly", "reactor", "collectible"];
 
     /// <summary>The file, as it was given.</summary>
     public required string Path { get; init; }
@@ -92,6 +108,9 @@ public sealed class StackFile
 
     /// <summary>Finds a device or an export.</summary>
     public StackDevice? Find(string name) => Devices.FirstOrDefault(d => d.Name == name);
+
+    /// <summary>The file with other devices and exports in it.</summary>
+    internal StackFile With(IReadOnlyList<StackDevice> devices) => new() { Path = Path, Name = Name, Devices = devices, Reactors = Reactors, Problems = [] };
 
     /// <summary>Reads a file. Throws <see cref="ComancheException"/> where it can't be read; what is wrong in it is among the problems.</summary>
     public static StackFile Load(string path)

@@ -17,6 +17,9 @@ public sealed class StackProcess(ComancheProcess process) : IStackProcess, IDisp
     /// </summary>
     public bool CountsEveryDevice { get; init; }
 
+    /// <summary>Whether devices can be inserted, replaced and removed while the stack runs.</summary>
+    public bool IsChangeable { get; init; }
+
     /// <summary>The process.</summary>
     public ComancheProcess Process => process;
 
@@ -45,6 +48,7 @@ public sealed class StackProcess(ComancheProcess process) : IStackProcess, IDisp
         var edge = process.CreateEdge(name, component, new EdgeOptions
         {
             Entry = isEntry || CountsEveryDevice, ReadOnly = (flags & HostFlags.ReadOnly) != 0, Layers = MeasuresLayers, Latency = MeasuresLatency,
+            Changeable = IsChangeable,
         });
         component.Release(); // The edge holds one of its own.
         return edge;

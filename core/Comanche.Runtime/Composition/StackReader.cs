@@ -121,6 +121,9 @@ internal sealed class StackReader(string path)
                 case "readonly":
                     device.IsReadOnly = ReadBoolean(key.Text, value);
                     break;
+                case "collectible":
+                    device.IsCollectible = ReadBoolean(key.Text, value);
+                    break;
                 case "reactor":
                     device.Reactor = Word(value, "the name of a reactor");
                     device.ReactorAt = value.At;

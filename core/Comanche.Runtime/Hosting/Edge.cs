@@ -4,7 +4,7 @@ namespace Comanche.Runtime;
 
 /// <summary>
 /// What a parent or an application is given instead of a device: it forwards everything, holds <c>readonly</c>, and puts checks, counters and clocks around
-/// the queues that are opened through it.
+/// the queues that are opened through it. One that is <see cref="EdgeOptions.Changeable"/> can be made to lead to another device while it is used.
 /// </summary>
 /// <remarks>
 /// <para>What it is made of is a component; the device is that, or the part of it that answers for <see cref="IBlockDevice"/> (aggregation). I/O goes to the device; count,
@@ -19,9 +19,7 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
     private const int MostReported = 20;
 
     private readonly ComancheProcess _process;
-    private readonly IBase _component;
-    private readonly IBlockDevice _device;
-    private readonly EdgeOptions _options;
+    private volatile EdgeTarget _target;
     private ComponentCount _count = new();
     private int _openQueues;
     private int _violations;
@@ -29,31 +27,30 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
     internal Edge(ComancheProcess process, string name, IBase component, EdgeOptions options)
     {
         _process = process;
-        _component = component;
-        _device = component.Query<IBlockDevice>() ?? throw new ComancheException($"{name}: an edge was asked for, but it is no block device");
-        _options = options;
-        Name = name;
-        Statistics = process.Statistics.GetDevice(name);
+        _target = new EdgeTarget(process, name, component, options);
         component.Retain();
     }
 
     /// <summary>The device's name.</summary>
-    public string Name { get; }
+    public string Name => _target.Name;
+
+    /// <summary>The component behind the edge, of which the edge holds a count.</summary>
+    internal IBase Component => _target.Component;
 
     /// <summary>The device behind the edge.</summary>
-    public IBlockDevice Device => _device;
+    public IBlockDevice Device => _target.Device;
 
     /// <summary>What the edge does.</summary>
-    public EdgeOptions Options => _options;
+    public EdgeOptions Options => _target.Options;
 
     /// <summary>What is counted at this edge; all 0 where its queues are the device's own.</summary>
-    public DeviceStatistics Statistics { get; }
+    public DeviceStatistics Statistics => _target.Statistics;
 
     /// <summary>How many queues are open that this edge watches.</summary>
     public int OpenQueues => Volatile.Read(ref _openQueues);
 
     /// <inheritdoc/>
-    public IBase? Query(in Guid interfaceId) => ComponentModel.Implements(this, interfaceId) ? this : _component.Query(interfaceId);
+    public IBase? Query(in Guid interfaceId) => ComponentModel.Implements(this, interfaceId) ? this : _target.Component.Query(interfaceId);
 
     /// <inheritdoc/>
     public uint Retain() => _count.Retain(Name);
@@ -67,29 +64,30 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
     }
 
     /// <inheritdoc/>
-    public void Bind(IBase component, string role) => _component.Bind(component, role);
+    public void Bind(IBase component, string role) => _target.Component.Bind(component, role);
 
     /// <inheritdoc/>
-    public void Unbind() => _component.Unbind();
+    public void Unbind() => _target.Component.Unbind();
 
     /// <inheritdoc/>
-    public void Start() => _component.Start();
+    public void Start() => _target.Component.Start();
 
     /// <inheritdoc/>
     public void Stop()
     {
         if (OpenQueues != 0) throw new ComancheException($"{Name}: stopped with {OpenQueues} open queues");
-        _component.Stop();
+        _target.Component.Stop();
     }
 
     /// <inheritdoc/>
-    public uint GetVersion() => _component.GetVersion();
+    public uint GetVersion() => _target.Component.GetVersion();
 
     /// <inheritdoc/>
     public void GetVolumeInfo(VolumeInfo* info)
     {
-        _device.GetVolumeInfo(info);
-        if (_options.ReadOnly) info->Capabilities |= VolumeCapabilities.ReadOnly;
+        var target = _target;
+        target.Device.GetVolumeInfo(info);
+        if (target.Options.ReadOnly) info->Capabilities |= VolumeCapabilities.ReadOnly;
     }
 
     /// <inheritdoc/>
@@ -97,13 +95,19 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
     {
         if (options->Depth is 0 or > QueueOptions.MaxDepth)
             throw new ComancheException($"{Name}: a queue of depth {options->Depth} was asked for; 1 to {QueueOptions.MaxDepth} can be had");
+        return Options.Changeable ? new SwitchQueue(this, *options) : OpenChain(options);
+    }
+
+    internal IIoQueue OpenChain(QueueOptions* options)
+    {
         VolumeInfo volume;
         GetVolumeInfo(&volume);
-        var entry = _options.Entry || _options.ReadOnly;
-        var queue = _device.OpenQueue(options);
-        if (_options.Check) queue = new CheckQueue(this, queue, *options, volume, _options.OnViolation ?? Report);
-        if (_options.Layers) queue = new ProbeQueue(this, queue, options->Depth, volume, counts: !entry, _process.Clock);
-        if (entry) queue = new EntryQueue(this, queue, options->Depth, volume, _options.Entry && _options.Latency, _process.Clock);
+        var edge = Options;
+        var entry = edge.Entry || edge.ReadOnly;
+        var queue = Device.OpenQueue(options);
+        if (edge.Check) queue = new CheckQueue(this, queue, *options, volume, edge.OnViolation ?? Report);
+        if (edge.Layers) queue = new ProbeQueue(this, queue, options->Depth, volume, counts: !entry, _process.Clock);
+        if (entry) queue = new EntryQueue(this, queue, options->Depth, volume, edge.Entry && edge.Latency, _process.Clock);
         return queue;
     }
 
@@ -112,44 +116,44 @@ public sealed unsafe partial class Edge : IBlockDevice, IEdge, INamed
     internal void QueueClosed() => Interlocked.Decrement(ref _openQueues);
 
     /// <inheritdoc/>
-    public ulong GetEventNumber() => _device.GetEventNumber();
+    public ulong GetEventNumber() => _target.Device.GetEventNumber() + Volatile.Read(ref _changes);
 
     /// <inheritdoc/>
-    public void GetHealth(DeviceHealth* health) => _device.GetHealth(health);
+    public void GetHealth(DeviceHealth* health) => _target.Device.GetHealth(health);
 
     /// <inheritdoc/>
-    public IoBuffer AllocateIoBuffer(nuint size, uint alignment, int numaNode) => _device.AllocateIoBuffer(size, alignment, numaNode);
+    public IoBuffer AllocateIoBuffer(nuint size, uint alignment, int numaNode) => _target.Device.AllocateIoBuffer(size, alignment, numaNode);
 
     /// <inheritdoc/>
-    public void ReallocateIoBuffer(IoBuffer buffer, nuint size, uint alignment) => _device.ReallocateIoBuffer(buffer, size, alignment);
+    public void ReallocateIoBuffer(IoBuffer buffer, nuint size, uint alignment) => _target.Device.ReallocateIoBuffer(buffer, size, alignment);
 
     /// <inheritdoc/>
-    public void FreeIoBuffer(IoBuffer buffer) => _device.FreeIoBuffer(buffer);
+    public void FreeIoBuffer(IoBuffer buffer) => _target.Device.FreeIoBuffer(buffer);
 
     /// <inheritdoc/>
-    public IoBuffer RegisterMemory(void* address, nuint length) => _device.RegisterMemory(address, length);
+    public IoBuffer RegisterMemory(void* address, nuint length) => _target.Device.RegisterMemory(address, length);
 
     /// <inheritdoc/>
-    public void UnregisterMemory(IoBuffer buffer) => _device.UnregisterMemory(buffer);
+    public void UnregisterMemory(IoBuffer buffer) => _target.Device.UnregisterMemory(buffer);
 
     /// <inheritdoc/>
-    public void GetBufferInfo(IoBuffer buffer, IoBufferInfo* info) => _device.GetBufferInfo(buffer, info);
+    public void GetBufferInfo(IoBuffer buffer, IoBufferInfo* info) => _target.Device.GetBufferInfo(buffer, info);
 
     /// <inheritdoc/>
-    public int Translate(void* address, nuint length, MemoryRun* runs, int capacity) => _device.Translate(address, length, runs, capacity);
+    public int Translate(void* address, nuint length, MemoryRun* runs, int capacity) => _target.Device.Translate(address, length, runs, capacity);
 
     /// <inheritdoc/>
-    public int GetRegions(MemoryRegion* regions, int capacity) => _device.GetRegions(regions, capacity);
+    public int GetRegions(MemoryRegion* regions, int capacity) => _target.Device.GetRegions(regions, capacity);
 
     /// <inheritdoc/>
-    public ulong* GetGeneration() => _device.GetGeneration();
+    public ulong* GetGeneration() => _target.Device.GetGeneration();
 
     private void ReleaseComponent()
     {
         try
         {
             if (OpenQueues != 0) throw new ComancheException($"{Name}: released with {OpenQueues} open queues; it is not closed, and keeps what it holds");
-            if (_component.Release() == 0) NativeObject.FinalRelease(_component);
+            _target.Release();
         }
         catch
         {

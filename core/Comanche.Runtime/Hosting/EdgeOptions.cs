@@ -9,6 +9,9 @@ public sealed record EdgeOptions
     /// <summary>Whether every change is refused; also counts where it is not the top.</summary>
     public bool ReadOnly { get; init; }
 
+    /// <summary>Whether it can be made to lead to another device while queues are open on it; it costs a nanosecond or two for each call.</summary>
+    public bool Changeable { get; init; }
+
     /// <summary>At the top: whether the latency of each I/O is measured. It costs two reads of the clock a batch.</summary>
     public bool Latency { get; init; } = true;
 

@@ -39,6 +39,12 @@ public sealed class ComponentCatalog
     /// <summary>Finds a component by its id.</summary>
     public ComponentKind? Find(string id) => _kinds.GetValueOrDefault(id);
 
+    /// <summary>
+    /// Finds a component by its id, to be loaded into a context of its own that goes when nothing holds it any more; null where there is none. A component in another language is
+    /// what it is otherwise.
+    /// </summary>
+    public ComponentKind? FindCollectible(string id) => Find(id) is ManagedComponentKind kind ? kind.Collectible() : Find(id);
+
     /// <summary>Adds what a folder holds. Managed assemblies are only read, not loaded.</summary>
     /// <param name="folder">The folder; what lies deeper is not looked at.</param>
     /// <param name="native">How to open native libraries; without it they are left alone.</param>

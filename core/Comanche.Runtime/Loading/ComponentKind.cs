@@ -32,4 +32,7 @@ public abstract class ComponentKind
 
     /// <summary>Makes a component; the caller owns its one count. Secrets are fetched now.</summary>
     public abstract IBase Create(IHost host, OptionSet options);
+
+    /// <summary>Says that no component of this kind will be made any more: code of a context of its own goes as soon as nothing holds it.</summary>
+    public virtual void Retire() { }
 }

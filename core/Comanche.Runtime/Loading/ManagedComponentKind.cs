@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Runtime.Loader;
 using System.Runtime.InteropServices.Marshalling;
 
 namespace Comanche.Runtime.Loading;
@@ -9,6 +10,7 @@ internal sealed class ManagedComponentKind(string id, Guid uuid, string summary,
 {
     private readonly Lock _lock = new();
     private Loaded? _loaded;
+    private CollectibleContext? _context;
 
     public override string Id => id;
 
@@ -28,6 +30,15 @@ internal sealed class ManagedComponentKind(string id, Guid uuid, string summary,
         var call = typeof(ManagedComponentKind).GetMethod(nameof(CallPlan), BindingFlags.NonPublic | BindingFlags.Static)!;
         call.MakeGenericMethod(Load().Type).CreateDelegate<Action<PlanContext>>()(plan);
     }
+
+    /// <summary>The same component, to be loaded anew into a context of its own.</summary>
+    public ManagedComponentKind Collectible()
+    {
+        var context = new CollectibleContext(assemblyPath);
+        return new ManagedComponentKind(id, uuid, summary, assemblyPath, typeName, context.LoadFromAssemblyPath) { _context = context };
+    }
+
+    public override void Retire() => _context?.Unload();
 
     public override object? MakeOptions(OptionSet options) =>
         Load().Options is { } record ? ManagedOptions.Make(record, options, fetchSecrets: false) : null;
@@ -87,6 +98,17 @@ internal sealed class ManagedComponentKind(string id, Guid uuid, string summary,
             .Select(b => new BindingDescription(b.Role, new InterfaceDescription(b.Contract.Name, b.Contract.GUID), b.Min, b.Max))
             .OrderBy(b => b.Role, StringComparer.Ordinal),
     ];
+
+    // The contracts, and all that the process has already, are those of the process; what lies beside the assembly is loaded with it.
+    private sealed class CollectibleContext(string path) : AssemblyLoadContext(Path.GetFileNameWithoutExtension(path), isCollectible: true)
+    {
+        protected override Assembly? Load(AssemblyName name)
+        {
+            if (name.Name is "Comanche" or "Comanche.Linux") return null;
+            var beside = Path.Combine(Path.GetDirectoryName(path)!, $"{name.Name}.dll");
+            return File.Exists(beside) ? LoadFromAssemblyPath(beside) : null;
+        }
+    }
 
     private sealed record Loaded(Type Type, ConstructorInfo Constructor, Type? Options, ComponentDescription Description);
 }

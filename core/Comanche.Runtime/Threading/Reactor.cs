@@ -52,6 +52,8 @@ public sealed unsafe class Reactor : IReactor, IDisposable
     private const int Awake = 0, Sleeping = 1;
     private const int RoundsPerClock = 256; // Time is taken once in so many busy rounds: the figures stay fresh and the clock costs nothing.
 
+    [ThreadStatic] private static Reactor? t_current;
+
     private readonly ReactorOptions _options;
     private readonly ILogSink _log;
     private readonly Lock _postLock = new();
@@ -87,6 +89,9 @@ public sealed unsafe class Reactor : IReactor, IDisposable
         _thread.Start();
         _started.Wait();
     }
+
+    /// <summary>The reactor whose thread this is; null on any other.</summary>
+    public static Reactor? Current => t_current;
 
     /// <inheritdoc/>
     public string Name { get; }
@@ -159,6 +164,7 @@ public sealed unsafe class Reactor : IReactor, IDisposable
     private void Run()
     {
         _threadId = Environment.CurrentManagedThreadId;
+        t_current = this;
         if (_options.Core is { } core && Threads.PinToCore(core) is var error and not 0)
             _log.Write(LogLevel.Warning, Name, $"cannot be pinned to core {core}: {Linux.Memory.Describe(error)}");
         _started.Set();
