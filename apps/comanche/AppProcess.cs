@@ -13,11 +13,17 @@ internal sealed class AppProcess : IDisposable
     /// <param name="log">Where log lines go.</param>
     /// <param name="measuresLayers">Whether the time in each layer is measured.</param>
     /// <param name="countsEveryDevice">Whether every device has figures of its own, latencies included.</param>
-    public AppProcess(ILogSink log, bool measuresLayers = false, bool countsEveryDevice = false)
+    /// <param name="isChangeable">Whether devices may come and go while the stack runs.</param>
+    public AppProcess(ILogSink log, bool measuresLayers = false, bool countsEveryDevice = false, bool isChangeable = false)
     {
         _process = new ComancheProcess(new ComancheProcessOptions { Log = log });
-        Stack = new StackProcess(_process) { MeasuresLayers = measuresLayers, MeasuresLatency = countsEveryDevice, CountsEveryDevice = countsEveryDevice };
+        Stack = new StackProcess(_process) { MeasuresLayers = measuresLayers, MeasuresLatency = countsEveryDevice, CountsEveryDevice = countsEveryDevice,
+            IsChangeable = isChangeable,
+        };
     }
+
+    /// <summary>The statistics of all devices, and all counters.</summary>
+    public ProcessStatistics Statistics => _process.Statistics;
 
     /// <summary>What the composer uses.</summary>
     public StackProcess Stack { get; }

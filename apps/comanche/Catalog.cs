@@ -33,12 +33,15 @@ internal static class Catalog
     }
 
     /// <summary>Reads and checks a stack file; its problems go to standard error. Throws where it can't be composed.</summary>
-    public static CheckedStack Check(string file, ComponentCatalog catalog)
+    public static CheckedStack Check(string file, ComponentCatalog catalog) => Check(file, catalog, out _);
+
+    /// <summary>The same, and the text that was read.</summary>
+    public static CheckedStack Check(string file, ComponentCatalog catalog, out string text)
     {
         StackFile stack;
         try
         {
-            stack = StackFile.Load(file);
+            stack = StackFile.Load(file, out text);
         }
         catch (ComancheException e)
         {
@@ -62,5 +65,6 @@ internal static class Catalog
         return result;
     }
 
-    private static NativeLoader Native { get; } = new();
+    /// <summary>How native libraries are opened.</summary>
+    public static INativeLoader Native { get; } = new NativeLoader();
 }

@@ -86,7 +86,7 @@ internal static partial class CommandLine
     {
         var root = new RootCommand("Storage out of components: finds, checks, runs and measures stacks of block devices in user space.")
         {
-            RunCommand.Make(), CheckCommand.Make(), BenchCommand.Make(), ComponentsCommand.Make(), DescribeCommand.Make(), SchemaCommand.Make(),
+            RunCommand.Make(), CtlCommand.Make(), CheckCommand.Make(), BenchCommand.Make(), ComponentsCommand.Make(), DescribeCommand.Make(), SchemaCommand.Make(),
             DoctorCommand.Make(), CompletionCommand.Make(), Debug, Catalog.Folders,
         };
         root.HelpName = "comanche";

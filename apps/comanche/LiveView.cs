@@ -22,16 +22,13 @@ internal sealed class LiveView
 
     private readonly AppProcess _process;
     private readonly ILogSink _log;
-    private readonly List<RunningDevice> _devices; // As the stack is drawn: the tops come first.
+    private readonly RunningStack _stack;
+    private readonly Lock _gate; // Held while the stack is looked at, which others may change.
+    private List<RunningDevice> _devices = []; // As the stack is drawn: the tops come first.
     private readonly Dictionary<string, DeviceSample> _before = [];
     private readonly Stopwatch _clock = Stopwatch.StartNew();
 
-    public LiveView(RunningStack stack, AppProcess process, ILogSink log)
-    {
-        var byName = stack.Devices.Where(d => d.Device is not null).ToDictionary(d => d.Name);
-        (_process, _log) = (process, log);
-        _devices = [.. Terminal.TopDown(stack.Stack).Where(l => !l.IsAgain && byName.ContainsKey(l.Device.Name)).Select(l => byName[l.Device.Name])];
-    }
+    public LiveView(RunningStack stack, AppProcess process, ILogSink log, Lock gate) => (_stack, _process, _log, _gate) = (stack, process, log, gate);
 
     /// <summary>Shows until it is told to stop.</summary>
     /// <param name="stop">Set to end it.</param>
@@ -45,7 +42,12 @@ internal sealed class LiveView
     private void Draw(ManualResetEventSlim stop)
     {
         using var lines = new LiveLines(RawOutput.StandardOutput);
-        do lines.Draw(Table());
+        do
+        {
+            List<string> table;
+            lock (_gate) table = Table();
+            lines.Draw(table);
+        }
         while (!stop.Wait(1000));
     }
 
@@ -53,19 +55,32 @@ internal sealed class LiveView
     {
         while (!stop.Wait(interval == 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(interval)))
         {
-            var seconds = Lap();
-            foreach (var device in _devices)
-            {
-                var (delta, _) = Delta(device);
-                if (delta.Ios == 0 && delta.Errors == 0) continue;
-                var latency = delta.Timed == 0 ? "" : $", {Latency(delta)}";
-                _log.Write(LogLevel.Information, device.Name, $"{delta.Ios / seconds:N0} IOPS, {Terminal.Rate(delta.Bytes / seconds)}{latency}, {delta.Errors} errors");
-            }
+            lock (_gate) PrintOnce();
         }
+    }
+
+    private void PrintOnce()
+    {
+        Refresh();
+        var seconds = Lap();
+        foreach (var device in _devices)
+        {
+            var (delta, _) = Delta(device);
+            if (delta.Ios == 0 && delta.Errors == 0) continue;
+            var latency = delta.Timed == 0 ? "" : $", {Latency(delta)}";
+            _log.Write(LogLevel.Information, device.Name, $"{delta.Ios / seconds:N0} IOPS, {Terminal.Rate(delta.Bytes / seconds)}{latency}, {delta.Errors} errors");
+        }
+    }
+
+    private void Refresh()
+    {
+        var byName = _stack.Devices.Where(d => d.Device is not null).ToDictionary(d => d.Name);
+        _devices = [.. Terminal.TopDown(_stack.Stack).Where(l => !l.IsAgain && byName.ContainsKey(l.Device.Name)).Select(l => byName[l.Device.Name])];
     }
 
     private List<string> Table()
     {
+        Refresh();
         var seconds = Lap();
         var room = Math.Max(1, LiveLines.Rows - 1); // The other one is the heading.
         var shown = _devices.Count <= room ? _devices.Count : room - 1;

@@ -27,9 +27,7 @@ internal sealed unsafe class StackLock : IDisposable
     /// <summary>Takes the lock; throws where another process holds it.</summary>
     public static StackLock Take(string stackFile)
     {
-        var full = Path.GetFullPath(stackFile);
-        if (File.ResolveLinkTarget(full, returnFinalTarget: true) is { } target) full = target.FullName;
-        var name = $"{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(full)))[..24]}.lock";
+        var name = $"{NameOf(stackFile)}.lock";
         var path = FolderPath();
         var folder = OpenFolder(path);
         var file = PosixFile.Open(folder, name, O_RDWR | O_CREAT | O_NOFOLLOW, OwnerReadWrite);
@@ -48,6 +46,20 @@ internal sealed unsafe class StackLock : IDisposable
     }
 
     public void Dispose() => PosixFile.Close(_file);
+
+    /// <summary>The control socket of whoever runs a stack file: it stands beside the lock, whose holder alone makes it.</summary>
+    public static string ControlPath(string stackFile) => Path.Combine(FolderPath(), $"{NameOf(stackFile)}.ctl");
+
+    /// <summary>The control sockets of the stacks that this user runs, or ran and were killed.</summary>
+    public static IReadOnlyList<string> ControlPaths() => Directory.Exists(FolderPath()) ? [.. Directory.EnumerateFiles(FolderPath(), "*.ctl").Order(StringComparer.Ordinal)] : [];
+
+    // The same for every name of one file.
+    private static string NameOf(string stackFile)
+    {
+        var full = Path.GetFullPath(stackFile);
+        if (File.ResolveLinkTarget(full, returnFinalTarget: true) is { } target) full = target.FullName;
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(full)))[..24];
+    }
 
     // The number goes over what was there before the rest is cut off, so that a reader never finds nothing. A full disk costs the number only.
     private static void WriteHolder(int file)

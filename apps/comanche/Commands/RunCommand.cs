@@ -1,7 +1,9 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Comanche.App.Control;
 using Comanche.Runtime;
 using Comanche.Runtime.Composition;
+using Comanche.Runtime.Loading;
 
 namespace Comanche.App.Commands;
 
@@ -24,21 +26,28 @@ internal static class RunCommand
             if (r.Tokens.Count == 1 && int.TryParse(r.Tokens[0].Value, out var given) && given is < 0 or > MaxInterval)
                 r.AddError($"--interval: {given} is out of range; it is 0 to {MaxInterval}");
         });
+        var control = new Option<string?>("--control")
+        {
+            Description = "The path of the control socket, for 'comanche ctl'; without it there is one in the user's runtime folder, which ctl finds", HelpName = "SOCKET",
+        };
         var command = new ExampleCommand(
             "run", "Composes a stack and serves it until it is told to stop (SIGTERM, SIGINT): then exports drain, everything is flushed, sockets are removed, and the exit code is 0.",
             "comanche run stacks/quickstart.yaml",
             "comanche run stacks/quickstart.yaml --log debug",
             "nbdinfo 'nbd+unix:///?socket=data/volume.sock'    # meanwhile, elsewhere")
         {
-            file, log, every,
+            file, log, every, control,
         };
         command.SetAction(result =>
         {
-            var stack = Catalog.Check(result.GetRequiredValue(file), Catalog.Open(result));
-            return Serve(stack, result.GetValue(log), result.GetValue(every));
+            var catalog = Catalog.Open(result);
+            var stack = Catalog.Check(result.GetRequiredValue(file), catalog, out var text);
+            return Serve(stack, catalog, text, result.GetValue(control), result.GetValue(log), result.GetValue(every));
         });
         return command;
     }
+
+    private static readonly TimeSpan PausePatience = TimeSpan.FromSeconds(10);
 
     // A day; also what a timer takes in milliseconds.
     private const int MaxInterval = 86_400;
@@ -57,21 +66,29 @@ internal static class RunCommand
         }
     }
 
-    private static int Serve(CheckedStack stack, LogLevel level, int interval)
+    private static int Serve(CheckedStack stack, ComponentCatalog catalog, string text, string? socket, LogLevel level, int interval)
     {
         using var stackLock = StackLock.Take(stack.File.Path);
         using var stop = new ManualResetEventSlim();
         using var signals = new StopSignals(stop.Set);
         var log = TextLog.Make(level);
-        using var process = new AppProcess(log, countsEveryDevice: true);
+        using var process = new AppProcess(log, countsEveryDevice: true, isChangeable: true);
         if (!Console.IsOutputRedirected) Terminal.Draw(stack);
         var running = RunningStack.Start(stack, process.Stack, new ComposeOptions());
         try
         {
+            var control = new StackControl(running, process, catalog, text, stop.Set);
+            using var server = new ControlServer(control, socket ?? StackLock.ControlPath(stack.File.Path), log);
             log.Write(LogLevel.Information, stack.File.Name, $"runs, process {Environment.ProcessId}; {Describe(running)}");
-            new LiveView(running, process, log).Show(stop, interval);
+            new LiveView(running, process, log, control.Gate).Show(stop, interval);
             log.Write(LogLevel.Information, stack.File.Name, "stops: draining and flushing");
-            running.Stop();
+            server.Dispose();
+            lock (control.Gate)
+            {
+                if (running.IsPaused) running.GoOn(PausePatience);
+                running.Stop();
+            }
+
             log.Write(LogLevel.Information, stack.File.Name, "stopped");
             return ExitCode.Success;
         }

@@ -103,6 +103,14 @@ internal sealed unsafe partial class NbdConnection
     /// <summary>Whether the socket is closed, the device holds nothing of it and the encryption has ended: it can be released. Until then it takes one of the places for connections.</summary>
     public bool IsDone => _phase == Phase.Closed && _inFlight == 0 && (_tunnel is null || _tunnel.HasEnded);
 
+    /// <summary>Says who it is.</summary>
+    public ClientInfo Describe(ulong id)
+    {
+        var peer = Sockets.GetPeer(_socket);
+        var name = _volume is null ? "" : (_volume.Device as INamed)?.Name ?? "";
+        return new ClientInfo(id, peer.Process == 0 ? "over TCP" : $"process {peer.Process}, user {peer.User}", name, _queue is null ? 0 : 1, _inFlight, 0);
+    }
+
     private bool IsEncrypted => _tunnel is not null;
 
     /// <summary>

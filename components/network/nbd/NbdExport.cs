@@ -13,7 +13,7 @@ namespace Comanche.Network;
 [Component("network/nbd", "8d2f6f0e-3a55-4f0c-9f0d-5b7a4f6c2e11", "Serves volumes over the NBD protocol, on Unix and TCP sockets")]
 [Binds(typeof(IBlockDevice), Min = 1, Max = 64)]
 [GeneratedComClass]
-public sealed unsafe partial class NbdExport(IHost host, NbdOptions options) : Component(host), IPlanned
+public sealed unsafe partial class NbdExport(IHost host, NbdOptions options) : Component(host), IPlanned, IServesClients
 {
     // Beyond the time that the options give a stop: to get back from the devices what was given up.
     private static readonly TimeSpan AbandonTime = TimeSpan.FromSeconds(10);
@@ -46,6 +46,14 @@ public sealed unsafe partial class NbdExport(IHost host, NbdOptions options) : C
         foreach (var file in options.Tls is { } tls ? new[] { tls.Certificate, tls.Key, tls.ClientCa } : [])
             if (file.Length != 0 && !File.Exists(file))
                 plan.Error("tls", $"{file} does not exist");
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<ClientInfo> GetClients()
+    {
+        IReadOnlyList<ClientInfo> clients = [];
+        if (_server is { } server) _reactor!.Invoke(() => clients = server.Describe());
+        return clients;
     }
 
     /// <inheritdoc/>

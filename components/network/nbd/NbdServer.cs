@@ -277,6 +277,9 @@ internal sealed unsafe class NbdServer : IPoller, IDisposable
     // A reply of 32 reads of 4 KiB fits even where the kernel counts its overhead.
     private const int SocketBufferBytes = 1 << 20;
 
+    /// <summary>Says who is connected. A connection's number is that of its place.</summary>
+    public IReadOnlyList<ClientInfo> Describe() => [.. _connections.Index().Where(c => c.Item is { IsClosed: false }).Select(c => c.Item!.Describe((ulong)c.Index))];
+
     private void Release(int index)
     {
         var connection = _connections[index]!;

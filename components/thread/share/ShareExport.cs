@@ -11,7 +11,7 @@ namespace Comanche.Threading;
 [Component("thread/share", "b6a0f7c4-7a0b-4d58-9c56-2c1de07b4f3a", "Shares devices with other processes, by rings in shared memory")]
 [Binds(typeof(IBlockDevice), Min = 1, Max = 64)]
 [GeneratedComClass]
-public sealed unsafe partial class ShareExport(IHost host, ShareOptions options) : Component(host), IPlanned
+public sealed unsafe partial class ShareExport(IHost host, ShareOptions options) : Component(host), IPlanned, IServesClients
 {
     private IReactor? _reactor;
     private ShareServer? _server;
@@ -21,13 +21,18 @@ public sealed unsafe partial class ShareExport(IHost host, ShareOptions options)
     {
         var options = plan.Options<ShareOptions>();
         foreach (var (option, message) in Problems(options)) plan.Error(option, message);
-        foreach (var binding in plan.Bindings)
-        {
-            plan.Share(binding, "share");
-            if (System.Text.Encoding.UTF8.GetByteCount(binding.Name) > MaxNameBytes) plan.Error("on", $"the name '{binding.Name}' is longer than {MaxNameBytes} bytes");
-        }
+        foreach (var binding in plan.Bindings) plan.Share(binding, "share");
+        if (CheckNames(NamesOf(options, plan.Bindings.Select(b => b.Name)), plan.Bindings.Count) is { } problem) plan.Error(options.Names.Count == 0 ? "" : "names", problem);
 
         if (options.Socket.Length != 0) plan.Claim($"socket {Path.GetFullPath(options.Socket)}", "socket");
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<ClientInfo> GetClients()
+    {
+        IReadOnlyList<ClientInfo> clients = [];
+        if (_server is { } server) _reactor!.Invoke(() => clients = server.Describe());
+        return clients;
     }
 
     /// <inheritdoc/>
@@ -35,7 +40,10 @@ public sealed unsafe partial class ShareExport(IHost host, ShareOptions options)
     {
         foreach (var (option, message) in Problems(options)) throw new ComancheException($"{Name}: {option}: {message}");
         _reactor = (Host as IReactorHost)?.GetReactor() ?? throw new ComancheException($"{Name}: its host has no reactor");
-        var devices = Bound<IBlockDevice>().Select(device => (((INamed)device).Name, device)).ToArray();
+        var bound = Bound<IBlockDevice>().ToArray();
+        var names = NamesOf(options, bound.Select(device => ((INamed)device).Name)).ToArray();
+        if (CheckNames(names, bound.Length) is { } problem) throw new ComancheException($"{Name}: names: {problem}");
+        var devices = names.Zip(bound).ToArray();
         UnixListener listener;
         try
         {
@@ -56,7 +64,7 @@ public sealed unsafe partial class ShareExport(IHost host, ShareOptions options)
             throw;
         }
 
-        Host.Log(LogLevel.Information, $"shares {string.Join(", ", devices.Select(d => d.Name))} at {options.Socket}");
+        Host.Log(LogLevel.Information, $"shares {string.Join(", ", names)} at {options.Socket}");
     }
 
     /// <inheritdoc/>
@@ -76,6 +84,16 @@ public sealed unsafe partial class ShareExport(IHost host, ShareOptions options)
     }
 
     private const int MaxNameBytes = 95;
+
+    private static IEnumerable<string> NamesOf(ShareOptions options, IEnumerable<string> own) => options.Names.Count == 0 ? own : options.Names;
+
+    private static string? CheckNames(IEnumerable<string> names, int devices)
+    {
+        var all = names.ToList();
+        if (all.Count != devices) return $"{all.Count} names for {devices} devices";
+        if (all.Find(n => n.Length == 0 || System.Text.Encoding.UTF8.GetByteCount(n) > MaxNameBytes) is { } bad) return $"the name '{bad}' does not have 1 to {MaxNameBytes} bytes";
+        return all.GroupBy(n => n).FirstOrDefault(g => g.Count() > 1) is { } twice ? $"the name '{twice.Key}' is given twice" : null;
+    }
 
     private static IEnumerable<(string Option, string Message)> Problems(ShareOptions options)
     {

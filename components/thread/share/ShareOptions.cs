@@ -7,6 +7,10 @@ public sealed record ShareOptions
     [Option("The path of the socket by which other processes attach", Required = true, Path = true)]
     public string Socket { get; init; } = "";
 
+    /// <summary>Under which names.</summary>
+    [Option("The names under which the devices are shared, in the order of on:", Default = "their own")]
+    public IReadOnlyList<string> Names { get; init; } = [];
+
     /// <summary>Who may attach.</summary>
     [Option("Who may attach besides the user that runs this and root: names or numbers of users, and 'group:' with the name or number of a group", Default = "nobody else")]
     public IReadOnlyList<string> Allow { get; init; } = [];

@@ -70,6 +70,9 @@ internal sealed class ShareServer : IPoller
     /// <summary>The names of the devices, for a message.</summary>
     public string Names => string.Join(", ", _devices.Select(d => d.Name));
 
+    /// <summary>Says who is attached.</summary>
+    public IReadOnlyList<ClientInfo> Describe() => [.. _sessions.Select(s => s.Describe())];
+
     /// <inheritdoc/>
     public int Poll()
     {

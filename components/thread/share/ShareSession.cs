@@ -79,6 +79,13 @@ internal sealed unsafe class ShareSession
     /// <summary>Passes the device's event number on.</summary>
     public void PublishEvents() => Volatile.Write(ref _page->EventNumber, Device!.Events);
 
+    /// <summary>Says who it is.</summary>
+    public ClientInfo Describe()
+    {
+        var peer = Sockets.GetPeer(_socket);
+        return new ClientInfo(Id, $"process {peer.Process}, user {peer.User}", Device?.Name ?? "", _ports.Count, _ports.Values.Sum(p => p.InFlight), Memory.Bytes);
+    }
+
     /// <summary>Takes what the socket or the eventfd has.</summary>
     public void OnReadable(bool isEvent)
     {

@@ -97,6 +97,11 @@ public sealed partial class RunningStack
         var definition = ReadDevice(device, null);
         var place = FindLayer(definition.Name);
         if (definition.Bindings.Count == 0) definition = definition.With(place.Device.Definition.Definition.Bindings);
+        return Replace(definition, place, catalog, patience);
+    }
+
+    private StackChange Replace(StackDevice definition, (RunningDevice Device, Edge Edge) place, ComponentCatalog catalog, TimeSpan patience)
+    {
         var next = CheckChange([.. Stack.File.Devices.Select(d => d.Name == definition.Name ? definition : d)], definition.Name, catalog);
         var upper = next.Find(definition.Name)!;
         var old = place.Edge.Component;
@@ -118,6 +123,19 @@ public sealed partial class RunningStack
         Adopt(next);
         kind.Retire();
         return new StackChange(pause);
+    }
+
+    /// <summary>Puts a newer build of the same component, with the same options, into a device's place. Its code is loaded so that it can be unloaded in its turn.</summary>
+    /// <param name="name">The device.</param>
+    /// <param name="catalog">Where the newer build is.</param>
+    /// <param name="patience">How long queues may take to come to rest.</param>
+    public StackChange Renew(string name, ComponentCatalog catalog, TimeSpan patience)
+    {
+        var place = FindLayer(name);
+        var definition = place.Device.Definition.Definition;
+        var copy = definition.With(definition.Bindings);
+        copy.IsCollectible = true;
+        return Replace(copy, place, catalog, patience);
     }
 
     /// <summary>Lets all I/O stand still at the tops of the stack, what is in flight being done; clients wait. Throws where that does not come about in time, and all goes on.</summary>

@@ -113,13 +113,17 @@ public sealed class StackFile
     internal StackFile With(IReadOnlyList<StackDevice> devices) => new() { Path = Path, Name = Name, Devices = devices, Reactors = Reactors, Problems = [] };
 
     /// <summary>Reads a file. Throws <see cref="ComancheException"/> where it can't be read; what is wrong in it is among the problems.</summary>
-    public static StackFile Load(string path)
+    public static StackFile Load(string path) => Load(path, out _);
+
+    /// <summary>The same, and the text that was read.</summary>
+    public static StackFile Load(string path, out string text)
     {
         try
         {
             if (Directory.Exists(path)) throw new ComancheException($"{path}: is a folder; a stack file was expected");
             if (IsOther(path)) throw new ComancheException($"{path}: is neither a file nor a pipe; a stack file was expected");
-            return Parse(path, ReadText(path));
+            text = ReadText(path);
+            return Parse(path, text);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {

@@ -23,6 +23,9 @@ public sealed class StackProcess(ComancheProcess process) : IStackProcess, IDisp
     /// <summary>The process.</summary>
     public ComancheProcess Process => process;
 
+    /// <summary>The reactors that run, the default one first where it does.</summary>
+    public IReadOnlyList<Reactor> Reactors => process.StartedReactor is { } first ? [first, .. _reactors.Values] : [.. _reactors.Values];
+
     /// <inheritdoc/>
     public void AddReactor(StackReactor reactor)
     {

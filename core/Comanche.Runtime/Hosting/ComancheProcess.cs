@@ -67,6 +67,15 @@ public sealed class ComancheProcess : IDisposable
         }
     }
 
+    /// <summary>The default reactor, where somebody asked for it.</summary>
+    public Reactor? StartedReactor
+    {
+        get
+        {
+            lock (_lock) return _reactor;
+        }
+    }
+
     /// <summary>Monotonic nanoseconds.</summary>
     public ulong GetTime() => _clock is null ? MonotonicClock.Now : _clock();
 
