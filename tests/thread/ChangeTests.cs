@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Loader;
 using Comanche.Block;
 using Comanche.Runtime;
 using Comanche.Runtime.Composition;
@@ -90,15 +92,87 @@ public sealed class ChangeTests
         load.Advance();
     }
 
+    [Fact]
+    public void A_newer_build_takes_the_place_of_an_older_one_whose_code_goes()
+    {
+        using var folders = new Folders();
+        using var stand = new Stand(
+            """
+            devices:
+              disk:  { use: block/memory, size: 8MiB }
+              count: { use: example/count, on: disk, collectible: true }
+              top:   { use: thread/queue, on: count }
+            """,
+            folders.Add("first"));
+        using var load = new VerifiedLoad(stand.Process.DefaultReactor, stand.Device("top"));
+        load.Advance();
+        for (var round = 0; round < 3; round++)
+        {
+            var old = ContextOf(stand, "count");
+            Assert.True(old.IsAlive);
+            Renew(stand, folders.Add($"build{round}"));
+            load.Advance();
+            Assert.True(IsGone(old), "the code of the older build is still there");
+        }
+
+        Assert.Contains("build2", Path.GetFileName(Path.GetDirectoryName(stand.Running.Find("count")!.Definition.Kind!.Source)!), StringComparison.Ordinal);
+    }
+
+    // What holds references stays in methods of their own, so that no local keeps them alive.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Renew(Stand stand, string folder)
+    {
+        var catalog = new ComponentCatalog();
+        catalog.AddFolder(folder);
+        stand.Running.Renew("count", catalog, Patience);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static WeakReference ContextOf(Stand stand, string name)
+    {
+        var edge = (Edge)stand.Running.Find(name)!.Component;
+        var context = AssemblyLoadContext.GetLoadContext(edge.Device.GetType().Assembly)!;
+        Assert.True(context.IsCollectible, "the component was loaded into an ordinary context");
+        return new WeakReference(context, trackResurrection: true);
+    }
+
+    private static bool IsGone(WeakReference context)
+    {
+        for (var i = 0; i < 50 && context.IsAlive; i++)
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+
+        return !context.IsAlive;
+    }
+
     private static string Refused(Action change) => Assert.Throws<ComancheException>(change).Message;
+
+    /// <summary>Folders with a copy each of the assembly of examples.</summary>
+    private sealed class Folders : IDisposable
+    {
+        private readonly string _path = Directory.CreateTempSubdirectory("comanche-builds-").FullName;
+
+        public string Add(string name)
+        {
+            var configuration = Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
+            var folder = Directory.CreateDirectory(Path.Combine(_path, name)).FullName;
+            File.Copy(Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "Comanche.Examples", configuration, "Comanche.Examples.dll")), Path.Combine(folder, "Comanche.Examples.dll"));
+            return folder;
+        }
+
+        public void Dispose() => Directory.Delete(_path, recursive: true);
+    }
 
     /// <summary>A stack of real components that runs.</summary>
     private sealed class Stand : IDisposable
     {
         private readonly StackProcess _stack;
 
-        public Stand(string text)
+        public Stand(string text, string? folder = null)
         {
+            if (folder is not null) Catalog.AddFolder(folder);
             Catalog.AddAssembly(typeof(MemoryDevice).Assembly.Location);
             Catalog.AddAssembly(typeof(QueueDevice).Assembly.Location);
             _stack = new StackProcess(Process) { IsChangeable = true, CountsEveryDevice = true };

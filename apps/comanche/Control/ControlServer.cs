@@ -13,6 +13,7 @@ internal sealed class ControlServer : IDisposable
 {
     private const uint OwnerOnly = 0x180; // 0600
     private const int MaxConnections = 64;
+    private static readonly TimeSpan AnswerPatience = TimeSpan.FromSeconds(1);
 
     private readonly StackControl _control;
     private readonly ILogSink _log;
@@ -20,6 +21,7 @@ internal sealed class ControlServer : IDisposable
     private readonly Socket _socket;
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _places = new(MaxConnections);
+    private int _answering;
 
     /// <summary>Begins to listen.</summary>
     public ControlServer(StackControl control, string path, ILogSink log)
@@ -42,9 +44,13 @@ internal sealed class ControlServer : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (_stop.IsCancellationRequested) return;
         _stop.Cancel();
         if (_listener.Close() is { } problem) _log.Write(LogLevel.Warning, "control", problem);
         _socket.Dispose();
+
+        // Whoever asked for the end is to hear that it comes; one that does not read is not waited for long.
+        SpinWait.SpinUntil(() => Volatile.Read(ref _answering) == 0, AnswerPatience);
     }
 
     private async Task AcceptAsync()
@@ -80,7 +86,15 @@ internal sealed class ControlServer : IDisposable
             var messages = new JsonRpcStream(stream);
             while (await messages.ReadAsync(_stop.Token).ConfigureAwait(false) is { } request)
             {
-                if (JsonRpc.Answer(request, _control.Do) is { } answer) await messages.WriteAsync(answer, _stop.Token).ConfigureAwait(false);
+                Interlocked.Increment(ref _answering);
+                try
+                {
+                    if (JsonRpc.Answer(request, _control.Do) is { } answer) await messages.WriteAsync(answer, CancellationToken.None).ConfigureAwait(false);
+                }
+                finally
+                {
+                    Interlocked.Decrement(ref _answering);
+                }
             }
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException or SocketException or ComancheException)

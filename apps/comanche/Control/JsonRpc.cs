@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -9,6 +10,9 @@ internal static class JsonRpc
     private const int ParseError = -32700, InvalidRequest = -32600, UnknownMethod = -32601, Failed = -32000;
     private const int MaxBatch = 100;
 
+    // It goes to programs and terminals, never into a page of HTML.
+    private static readonly JsonSerializerOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     /// <summary>Answers the text of a request, or a batch of them; null where none is expected.</summary>
     public static string? Answer(string text, Func<string, JsonObject, JsonNode?> method)
     {
@@ -19,18 +23,18 @@ internal static class JsonRpc
         }
         catch (JsonException e)
         {
-            return Error(null, ParseError, $"not JSON: {e.Message}").ToJsonString();
+            return Error(null, ParseError, $"not JSON: {e.Message}").ToJsonString(Plain);
         }
 
-        if (message is not JsonArray batch) return One(message, method)?.ToJsonString();
-        if (batch.Count is 0 or > MaxBatch) return Error(null, InvalidRequest, $"a batch has 1 to {MaxBatch} requests").ToJsonString();
+        if (message is not JsonArray batch) return One(message, method)?.ToJsonString(Plain);
+        if (batch.Count is 0 or > MaxBatch) return Error(null, InvalidRequest, $"a batch has 1 to {MaxBatch} requests").ToJsonString(Plain);
         var answers = batch.Select(m => One(m, method)).OfType<JsonObject>().ToArray<JsonNode>();
-        return answers.Length == 0 ? null : new JsonArray(answers).ToJsonString();
+        return answers.Length == 0 ? null : new JsonArray(answers).ToJsonString(Plain);
     }
 
     /// <summary>The text of a request.</summary>
     public static string Request(int id, string method, JsonObject parameters) =>
-        new JsonObject { ["jsonrpc"] = "2.0", ["id"] = id, ["method"] = method, ["params"] = parameters }.ToJsonString();
+        new JsonObject { ["jsonrpc"] = "2.0", ["id"] = id, ["method"] = method, ["params"] = parameters }.ToJsonString(Plain);
 
     /// <summary>The result in an answer; an error in it is thrown.</summary>
     public static JsonNode? Result(string answer)

@@ -168,6 +168,9 @@ public sealed unsafe partial class AttachDevice(IHost host, AttachOptions option
         volume.MaxTransferBlocks = Math.Min(volume.MaxTransferBlocks, most);
         volume.CompareAndWriteBlocks = Math.Min(volume.CompareAndWriteBlocks, most);
         if (IsReadOnly) volume.Capabilities |= VolumeCapabilities.ReadOnly;
+
+        // Whatever becomes of it there, the end of this process does nothing to the data.
+        if (volume.Has(VolumeCapabilities.RetainsData)) volume.Capabilities |= VolumeCapabilities.Persistent;
         return volume;
     }
 
