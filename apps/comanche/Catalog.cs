@@ -55,15 +55,17 @@ internal static class Catalog
         return result;
     }
 
-    /// <summary>A stack of one device, which another process shares.</summary>
-    public static CheckedStack CheckAttached(string socket, string device, ComponentCatalog catalog)
+    /// <summary>A stack of devices that another process shares; of the only one where none is named.</summary>
+    public static CheckedStack CheckAttached(string socket, IReadOnlyList<string> devices, ComponentCatalog catalog)
     {
-        var name = device.Length != 0 && device.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.') ? device : "attached";
-        var text = $"devices:\n  {JsonSerializer.Serialize(name)}: {{ use: thread/attach, socket: {JsonSerializer.Serialize(socket)}, device: {JsonSerializer.Serialize(device)} }}\n";
+        var text = "devices:\n" + string.Concat((devices.Count == 0 ? [""] : devices).Select((device, i) =>
+            $"  {JsonSerializer.Serialize(IsName(device) ? device : $"attached{i}")}: {{ use: thread/attach, socket: {JsonSerializer.Serialize(socket)}, device: {JsonSerializer.Serialize(device)} }}\n"));
         var result = StackChecker.Check(StackFile.Parse(socket, text), catalog);
         if (!result.IsGood) throw new BadInputException($"comanche: --attach {Printable.Line(socket)}: {result.Problems[0].Text}");
         return result;
     }
+
+    private static bool IsName(string text) => text.Length != 0 && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.');
 
     /// <summary>How native libraries are opened.</summary>
     public static INativeLoader Native { get; } = new NativeLoader();

@@ -75,7 +75,7 @@ internal sealed unsafe class Probe : IDisposable
         }
     }
 
-    private RunningStack Start(CheckedDevice device) => RunningStack.Start(_stack, _process.Stack, new ComposeOptions { Only = device.Name, ReadOnly = true });
+    private RunningStack Start(CheckedDevice device) => RunningStack.Start(_stack, _process.Stack, new ComposeOptions { Only = [device.Name], ReadOnly = true });
 
     private bool IsBlank(CheckedDevice device)
     {

@@ -21,6 +21,7 @@ internal sealed unsafe class BenchJob : IBenchJob
     private readonly IBlockDevice _device;
     private readonly IHost _host;
     private readonly BenchPlan _plan;
+    private readonly int _index;
     private readonly ulong _units;
     private readonly uint _unitBlocks;
     private readonly ulong _firstLba;
@@ -52,6 +53,7 @@ internal sealed unsafe class BenchJob : IBenchJob
         _device = device;
         _host = host;
         _plan = plan;
+        _index = index;
         VolumeInfo volume;
         device.GetVolumeInfo(&volume);
         _unitBlocks = plan.BlockBytes / volume.BlockSize;
@@ -92,6 +94,7 @@ internal sealed unsafe class BenchJob : IBenchJob
     {
         try
         {
+            _plan.Pin(_index);
             Open();
             Loop();
         }

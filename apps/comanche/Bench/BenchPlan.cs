@@ -44,6 +44,9 @@ internal sealed record BenchPlan
 
     public bool Verify { get; init; }
 
+    /// <summary>The cores that jobs are pinned to, in turn; null for none.</summary>
+    public int[]? Cores { get; init; }
+
     /// <summary>Whether each job is a process of its own.</summary>
     public bool Processes { get; init; }
 
@@ -60,4 +63,12 @@ internal sealed record BenchPlan
 
     /// <summary>fio's word for the pattern.</summary>
     public string PatternName => Pattern.ToString().ToLowerInvariant();
+
+    /// <summary>Pins the calling thread to the core of a job.</summary>
+    public void Pin(int job)
+    {
+        if (Cores is not { Length: > 0 } cores) return;
+        var error = Linux.Threads.PinToCore(cores[job % cores.Length]);
+        if (error != 0) throw new ComancheException($"job {job} can't run on core {cores[job % cores.Length]}: {Linux.Memory.Describe(error)}");
+    }
 }

@@ -8,7 +8,11 @@ internal sealed record BenchRequest
 {
     public required CheckedStack Stack { get; init; }
 
-    public required string Device { get; init; }
+    /// <summary>The devices, which the jobs take in turn.</summary>
+    public required IReadOnlyList<string> Devices { get; init; }
+
+    /// <summary>Their names, for people.</summary>
+    public string Device => string.Join(",", Devices);
 
     public required Pattern Pattern { get; init; }
 
@@ -37,6 +41,9 @@ internal sealed record BenchRequest
     public required bool Layers { get; init; }
 
     public required bool MayDestroy { get; init; }
+
+    /// <summary>The cores that jobs are pinned to, in turn; null for none.</summary>
+    public int[]? Cores { get; init; }
 
     /// <summary>The words of the command line, for processes that each do one job; null where jobs are threads.</summary>
     public string[]? ProcessArguments { get; init; }
@@ -69,22 +76,24 @@ internal static unsafe class BenchRun
 
     public static int Run(BenchRequest request)
     {
-        var chosen = request.Stack.Find(request.Device);
-        if (chosen is null || chosen.Definition.IsExport)
+        foreach (var name in request.Devices)
         {
+            if (request.Stack.Find(name) is { Definition.IsExport: false }) continue;
             var names = request.Stack.Devices.Where(d => !d.Definition.IsExport).Select(d => d.Name);
-            throw new BadInputException($"comanche: {request.Stack.File.Path} has no device '{request.Device}'{Comanche.Runtime.Loading.Spelling.Suggest(request.Device, names)}");
+            throw new BadInputException($"comanche: {request.Stack.File.Path} has no device '{name}'{Comanche.Runtime.Loading.Spelling.Suggest(name, names)}");
         }
 
         using var stackLock = request.Attaches ? null : StackLock.Take(request.Stack.File.Path);
         using var process = new AppProcess(TextLog.Make(LogLevel.Warning), request.Layers);
         using var running = Start(request, process);
-        var target = running.Find(request.Device)!;
-        if (target.Device is not { } device) throw new BadInputException($"comanche: '{request.Device}' is no block device");
-        var plan = Plan(request, device);
-        if (plan.Writes && request.Worker is null) GuardData(request, device, target.Host, plan);
-        if (request.Worker is { } index) return BenchWorker.Run(process, plan, i => MakeJob(device, target.Host, plan, i), index);
-        Func<int, IBenchJob> make = request.ProcessArguments is { } words ? i => new ProcessJob(words, i) : i => MakeJob(device, target.Host, plan, i);
+        var targets = request.Devices.Select(name => running.Find(name)!).ToArray();
+        if (targets.FirstOrDefault(t => t.Device is null) is { } other) throw new BadInputException($"comanche: '{other.Name}' is no block device");
+        var plan = Plan(request, targets);
+        if (plan.Writes && request.Worker is null)
+            foreach (var target in targets)
+                GuardData(request, target, plan);
+        if (request.Worker is { } index) return BenchWorker.Run(process, plan, i => MakeJob(targets, plan, i), index);
+        Func<int, IBenchJob> make = request.ProcessArguments is { } words ? i => new ProcessJob(words, i) : i => MakeJob(targets, plan, i);
         var report = Drive(request, process, plan, running, make);
         running.Stop();
         if (request.Json) Console.WriteLine(FioJson.Make(report).ToJsonString(DescribeCommand.Indented));
@@ -98,19 +107,24 @@ internal static unsafe class BenchRun
     {
         try
         {
-            return RunningStack.Start(request.Stack, process.Stack, new ComposeOptions { Only = request.Device, WithExports = false });
+            return RunningStack.Start(request.Stack, process.Stack, new ComposeOptions { Only = request.Devices, WithExports = false });
         }
         catch (ComancheException e) when (request.Attaches)
         {
             // There is no stack file, and so no place in it.
-            var place = $"error: {request.Device}: ";
-            var at = e.Message.IndexOf(place, StringComparison.Ordinal);
-            throw new ComancheException($"comanche: {(at < 0 ? e.Message : e.Message[(at + place.Length)..])}", e);
+            var place = e.Message.IndexOf("error: ", StringComparison.Ordinal);
+            throw new ComancheException($"comanche: {(place < 0 ? e.Message : e.Message[(place + "error: ".Length)..])}", e);
         }
     }
 
-    private static IBenchJob MakeJob(IBlockDevice device, IHost host, BenchPlan plan, int index) =>
-        plan.Verify ? new VerifyJob(device, host, plan, index) : new BenchJob(device, host, plan, index);
+    private static IBenchJob MakeJob(RunningDevice[] targets, BenchPlan plan, int index)
+    {
+        var target = targets[index % targets.Length];
+        return plan.Verify ? new VerifyJob(target.Device!, target.Host, plan, index) : new BenchJob(target.Device!, target.Host, plan, index);
+    }
+
+    // What fits all of the devices.
+    private static BenchPlan Plan(BenchRequest request, RunningDevice[] targets) => targets.Select(t => Plan(request, t.Device!)).MinBy(p => p.RangeBytes)!;
 
     private static BenchPlan Plan(BenchRequest request, IBlockDevice device)
     {
@@ -137,17 +151,17 @@ internal static unsafe class BenchRun
             Ramp = request.Ramp ?? (isTimed ? DefaultRamp : TimeSpan.Zero),
             TotalBytes = isTimed || request.Verify ? 0 : range,
             Offset = request.Offset, RangeBytes = range, ReadPercent = request.ReadPercent, Seed = request.Seed, Verify = request.Verify,
-            Processes = request.ProcessArguments is not null,
+            Processes = request.ProcessArguments is not null, Cores = request.Cores,
         };
     }
 
-    private static void GuardData(BenchRequest request, IBlockDevice device, IHost host, BenchPlan plan)
+    private static void GuardData(BenchRequest request, RunningDevice target, BenchPlan plan)
     {
         VolumeInfo volume;
-        device.GetVolumeInfo(&volume);
-        if (volume.Has(VolumeCapabilities.ReadOnly)) throw Bad($"'{request.Device}' is read-only; --rw {request.Pattern.ToString().ToLowerInvariant()} can't be done");
-        if (!request.MayDestroy && DataGuard.FindData(device, host, request.Device, plan.Offset, plan.RangeBytes) is { } found)
-            throw Bad($"'{request.Device}' {found}. A bench that writes destroys it; --yes-destroy says that this is meant");
+        target.Device!.GetVolumeInfo(&volume);
+        if (volume.Has(VolumeCapabilities.ReadOnly)) throw Bad($"'{target.Name}' is read-only; --rw {request.Pattern.ToString().ToLowerInvariant()} can't be done");
+        if (!request.MayDestroy && DataGuard.FindData(target.Device, target.Host, target.Name, plan.Offset, plan.RangeBytes) is { } found)
+            throw Bad($"'{target.Name}' {found}. A bench that writes destroys it; --yes-destroy says that this is meant");
     }
 
     private static BenchReport Drive(BenchRequest request, AppProcess process, BenchPlan plan, RunningStack running, Func<int, IBenchJob> make)

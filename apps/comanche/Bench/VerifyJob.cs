@@ -26,6 +26,7 @@ internal sealed unsafe class VerifyJob : IBenchJob
     private readonly IBlockDevice _device;
     private readonly IHost _host;
     private readonly BenchPlan _plan;
+    private readonly int _index;
     private readonly ulong _firstUnit; // Jobs have ranges of their own.
     private readonly ulong _units;
     private readonly uint _unitBlocks;
@@ -43,6 +44,7 @@ internal sealed unsafe class VerifyJob : IBenchJob
         _device = device;
         _host = host;
         _plan = plan;
+        _index = index;
         VolumeInfo volume;
         device.GetVolumeInfo(&volume);
         _unitBlocks = plan.BlockBytes / volume.BlockSize;

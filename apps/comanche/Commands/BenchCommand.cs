@@ -12,7 +12,7 @@ internal static class BenchCommand
     private static readonly TimeSpan MaxRunTime = TimeSpan.FromDays(365);
     private static readonly TimeSpan MaxRampTime = TimeSpan.FromDays(1);
 
-    private static readonly Argument<string> Target = Arguments.StackFile("FILE[:DEVICE]", "The stack file, and the device to load; without one, the device that no other stands on; none with --attach", isOptional: true);
+    private static readonly Argument<string> Target = Arguments.StackFile("FILE[:DEVICE]", "The stack file, and the device to load, or several with commas, which the jobs take in turn; without one, the device that no other stands on; none with --attach", isOptional: true);
 
     private static readonly Option<string> Rw = Word("--rw", "PATTERN", "read", "What to do: read, write, randread, randwrite, rw (or readwrite), randrw", "--readwrite");
     private static readonly Option<int> RwMixRead = Number("--rwmixread", 50, 0, 100, "The share of reads in rw and randrw, in per cent");
@@ -35,10 +35,16 @@ internal static class BenchCommand
 
     private static readonly Option<string?> Attach = new("--attach")
     {
-        Description = "Load a device that a running stack shares by thread/share, through rings in shared memory", HelpName = "SOCKET[:DEVICE]",
+        Description = "Load a device that a running stack shares by thread/share, through rings in shared memory", HelpName = "SOCKET[:DEVICE,…]",
     };
 
     private static readonly Option<bool> Processes = new("--processes") { Description = "Each job is a process of its own instead of a thread; with --attach" };
+    private static readonly Option<int[]?> CpusAllowed = new("--cpus_allowed", "--cpus-allowed")
+    {
+        Description = "The cores that the jobs are pinned to, in turn, like 0 or 0,2", HelpName = "LIST",
+        CustomParser = r => ParseCores(r.Tokens[0].Value) ?? Refuse<int[]?>(r, $"--cpus_allowed: numbers of cores like 0,2 were expected, not '{r.Tokens[0].Value}'"),
+    };
+
     private static readonly Option<int?> Worker = new("--worker") { Hidden = true };
 
     public static Command Make()
@@ -51,7 +57,7 @@ internal static class BenchCommand
             "comanche bench stacks/memory.yaml --rw randwrite --verify crc32c --iodepth 8 --size 64m",
             "comanche bench --attach data/share.sock:null0 --rw randread --iodepth 32 --numjobs 2 --processes")
         {
-            Target, Rw, RwMixRead, Bs, IoDepth, NumJobs, RunTime, RampTime, TotalSize, Offset, Verify, Seed, Json, Layers, YesDestroy, Attach, Processes, Worker,
+            Target, Rw, RwMixRead, Bs, IoDepth, NumJobs, RunTime, RampTime, TotalSize, Offset, Verify, Seed, Json, Layers, YesDestroy, Attach, Processes, CpusAllowed, Worker,
         };
         Verify.AcceptOnlyFromAmong("crc32c");
         Rw.AcceptOnlyFromAmong("read", "write", "randread", "randwrite", "rw", "readwrite", "randrw");
@@ -71,12 +77,13 @@ internal static class BenchCommand
         if (result.GetValue(Processes) && attach is null) throw new BadInputException("comanche: --processes needs --attach: a stack of one's own belongs to one process");
         var catalog = Catalog.Open(result);
         var (file, device) = Split(attach ?? target!);
-        var stack = attach is null ? Catalog.Check(file, catalog) : Catalog.CheckAttached(file, device ?? "", catalog);
-        if (attach is not null) device = stack.Devices[0].Name;
+        var devices = device?.Split(',') ?? [];
+        var stack = attach is null ? Catalog.Check(file, catalog) : Catalog.CheckAttached(file, devices, catalog);
+        if (attach is not null) devices = [.. stack.Devices.Select(d => d.Name)];
         var request = new BenchRequest
         {
             Stack = stack,
-            Device = device ?? BenchRequest.TopOf(stack),
+            Devices = devices.Length != 0 ? devices : [BenchRequest.TopOf(stack)],
             Pattern = Enum.Parse<Pattern>(result.GetRequiredValue(Rw) is "readwrite" ? "rw" : result.GetRequiredValue(Rw), ignoreCase: true),
             ReadPercent = result.GetRequiredValue(RwMixRead),
             BlockBytes = result.GetRequiredValue(Bs).Bytes,
@@ -93,6 +100,7 @@ internal static class BenchCommand
             MayDestroy = result.GetValue(YesDestroy),
             Attaches = attach is not null,
             Worker = result.GetValue(Worker),
+            Cores = result.GetValue(CpusAllowed),
             ProcessArguments = result.GetValue(Processes) && result.GetValue(Worker) is null ? [.. result.Tokens.Skip(1).Select(t => t.Value)] : null,
         };
         return BenchRun.Run(request);
@@ -140,6 +148,12 @@ internal static class BenchCommand
     {
         result.AddError(message);
         return default;
+    }
+
+    private static int[]? ParseCores(string text)
+    {
+        var cores = text.Split(',').Select(w => int.TryParse(w, System.Globalization.NumberStyles.None, null, out var core) && Linux.Threads.MayRunOn(core) ? core : -1).ToArray();
+        return cores.Contains(-1) ? null : cores;
     }
 
     private static ByteSize? ParseSize(string text) => ByteSize.TryParse(text, out var size) ? size : null;

@@ -21,8 +21,8 @@ public sealed record RunningDevice(CheckedDevice Definition, IHost Host, IBase C
 /// <summary>What of a stack is to be started, and how.</summary>
 public sealed record ComposeOptions
 {
-    /// <summary>Only this device and what it stands on; null for everything.</summary>
-    public string? Only { get; init; }
+    /// <summary>Only these devices and what they stand on; null for everything.</summary>
+    public IReadOnlyList<string>? Only { get; init; }
 
     /// <summary>Whether nothing may be changed: every component is asked to be read-only.</summary>
     public bool ReadOnly { get; init; }
@@ -122,7 +122,7 @@ public sealed partial class RunningStack : IDisposable
         if (options.Only is not { } only) return [.. stack.Devices.Where(d => options.WithExports || !d.Definition.IsExport)];
         var wanted = new HashSet<CheckedDevice>();
         var open = new Stack<CheckedDevice>();
-        open.Push(stack.Find(only) ?? throw new ComancheException($"{stack.File.Path}: there is no device '{only}'"));
+        foreach (var name in only) open.Push(stack.Find(name) ?? throw new ComancheException($"{stack.File.Path}: there is no device '{name}'"));
         while (open.TryPop(out var device))
         {
             if (!wanted.Add(device)) continue;
