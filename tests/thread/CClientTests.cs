@@ -114,6 +114,7 @@ public sealed class CClientTests(CClientPrograms programs) : IClassFixture<CClie
         Assert.Equal("verified 500 blocks\n", Use(program, "verify", "1", "500", "1", "copy"));
         Assert.Equal("allocated for 300 rounds\n", Use(program, "memory", "300"));
         Assert.Equal("gave up 20 rounds\n", Use(program, "cancel", "20"));
+        Assert.Equal("the parent goes on\n", Use(program, "fork"));
         Use(program, "refuse");
         var (code, output) = Tools.Run(program, Socket, "nothing", "info");
         Assert.True(code == 1 && output.StartsWith("refused: ", StringComparison.Ordinal), output);
@@ -152,6 +153,14 @@ public sealed class CClientTests(CClientPrograms programs) : IClassFixture<CClie
         var program = programs.Plain;
         Share(new ShareOptions { Socket = Socket, MaxMemory = ByteSize.MiB(256) });
         Assert.Equal("allocated for 3000 rounds\n", Use(program, "memory", "3000"));
+    }
+
+    [Fact]
+    public void A_child_gives_up_what_it_inherited_and_the_parent_goes_on()
+    {
+        var program = programs.Plain;
+        Share(new ShareOptions { Socket = Socket });
+        Assert.Equal("the parent goes on\n", Use(program, "fork"));
     }
 
     [Fact]

@@ -9,6 +9,7 @@
  *   client_test SOCKET DEVICE refuse                                       requests that are wrong, each with its status
  *   client_test SOCKET DEVICE cancel ROUNDS                                cancels and abandons
  *   client_test SOCKET DEVICE memory ROUNDS                                buffers and regions that come and go
+ *   client_test SOCKET DEVICE fork                                         goes on where a child gave up what it inherited
  *   client_test SOCKET DEVICE hold                                         reads until the server ends
  *
  * "plain" is one buffer a request, at odd offsets in shared memory; "vector" is segments of 1 to 3 blocks that lie apart; "copy" is ordinary memory, by the calls that wait.
@@ -21,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "comanche_client.h"
@@ -407,6 +409,31 @@ static void memory(uint64_t rounds)
     printf("allocated for %llu rounds\n", (unsigned long long)rounds);
 }
 
+static void split(void)
+{
+    uint8_t* buffer = shared(volume.block_size);
+    comanche_io_descriptor_t descriptor = { .operation = COMANCHE_IO_OPERATION_WRITE, .lba = 5, .block_count = 1, .buffer = buffer };
+    fill(buffer, volume.block_size, 0, 5);
+    pid_t child = fork();
+    need(child >= 0, "there is a child");
+    if (child == 0) {
+        comanche_disown(client);
+        _exit(7);
+    }
+
+    int ended;
+    need(waitpid(child, &ended, 0) == child && WIFEXITED(ended) && WEXITSTATUS(ended) == 7, "the child ends in order");
+    submit(&descriptor);
+    expect_success(take());
+    memset(buffer, 0, volume.block_size);
+    descriptor.operation = COMANCHE_IO_OPERATION_READ;
+    submit(&descriptor);
+    expect_success(take());
+    check(buffer, volume.block_size, 0, 5);
+    need(comanche_free(client, buffer) == 0, "the buffer is freed");
+    printf("the parent goes on\n");
+}
+
 static void hold(void)
 {
     char error[COMANCHE_CLIENT_ERROR_BYTES];
@@ -464,6 +491,8 @@ int main(int count, char** arguments)
         cancel(strtoull(arguments[4], NULL, 0));
     } else if (strcmp(command, "memory") == 0 && count == 5) {
         memory(strtoull(arguments[4], NULL, 0));
+    } else if (strcmp(command, "fork") == 0) {
+        split();
     } else if (strcmp(command, "hold") == 0) {
         hold();
     } else if (strcmp(command, "read") == 0 || strcmp(command, "write") == 0 || strcmp(command, "verify") == 0) {
