@@ -98,10 +98,13 @@ public sealed class CClientTests(CClientPrograms programs) : IClassFixture<CClie
     public void Requests_are_verified_on_a_device_that_refuses_and_reorders()
     {
         var program = programs.Plain;
-        Share(new ShareOptions { Socket = Socket, Depth = 8, Burst = 3 }, stubborn: new Random(5));
+        var strict = Share(new ShareOptions { Socket = Socket, Depth = 8, Burst = 3 }, stubborn: new Random(5));
         Assert.StartsWith("did 5000 requests", Use(program, "random", "2", "5000", "0"), StringComparison.Ordinal);
         Assert.Equal("wrote 700 blocks\n", Use(program, "write", "3", "700", "42", "vector"));
         Assert.Equal("verified 700 blocks\n", Use(program, "verify", "3", "700", "42", "copy"));
+        Assert.Equal("verified 700 blocks\n", Use(program, "verify", "3", "700", "42", "plain"));
+        Assert.Equal("allocated for 100 rounds\n", Use(program, "memory", "100"));
+        Assert.Equal([], strict!.Violations);
     }
 
     [Fact]
@@ -250,18 +253,20 @@ public sealed class CClientTests(CClientPrograms programs) : IClassFixture<CClie
 
     private static uint Crc32C(byte[] bytes) => ~bytes.Aggregate(~0u, BitOperations.Crc32C);
 
-    private void Share(ShareOptions options, Random? stubborn = null)
+    private StrictDevice? Share(ShareOptions options, Random? stubborn = null)
     {
         IBase device = new MemoryDevice(_process.CreateHost(stubborn is null ? Device : "memory"), new MemoryOptions { Size = ByteSize.MiB(16), BlockSize = new(BlockSize) });
         Start(device);
+        StrictDevice? strict = null;
         if (stubborn is not null)
         {
-            var strict = new StrictDevice(_process.CreateHost(Device), stubborn)
+            strict = new StrictDevice(_process.CreateHost(Device), stubborn)
             {
                 Limits = volume =>
                 {
                     volume.MaxTransferBlocks = 48;
                     volume.MaxSegments = 5;
+                    volume.BufferAlignment = 1024;
                     return volume;
                 },
             };
@@ -270,6 +275,7 @@ public sealed class CClientTests(CClientPrograms programs) : IClassFixture<CClie
         }
 
         Start(new ShareExport(_process.CreateHost("share"), options), device);
+        return strict;
     }
 
     private IBlockDevice Attach()

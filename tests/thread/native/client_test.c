@@ -130,12 +130,14 @@ static void expect_success(const comanche_io_descriptor_t* done)
         die("operation %u of %u blocks at %llu: %s", done->operation, done->block_count, (unsigned long long)done->lba, comanche_describe_status(done->status));
 }
 
+static size_t align(size_t bytes, size_t alignment) { return (bytes + alignment - 1) & ~(alignment - 1); }
+
 /* Moves a range between the volume and the linear memory, by many requests at a time whose buffers are in one shared allocation. */
 static void move(comanche_io_operation_t operation, uint64_t lba, uint64_t blocks, uint8_t* linear, bool is_vector)
 {
-    const size_t block = volume.block_size, gap = volume.buffer_alignment > 8 ? volume.buffer_alignment : 8 * 3;
+    const size_t block = volume.block_size, alignment = volume.buffer_alignment, gap = 24 < alignment ? alignment : 24;
     const uint32_t pieces = volume.max_segments < MAX_PIECES ? volume.max_segments : MAX_PIECES;
-    const size_t room = MAX_PIECES * (3 * block + gap) + gap;
+    const size_t room = align(MAX_PIECES * (3 * block + gap + alignment) + gap, alignment);
     uint8_t* memory = shared(DEPTH * room);
     request_t* requests = calloc(DEPTH, sizeof *requests);
     int free_places[DEPTH], free_count = 0, in_flight = 0;
@@ -144,7 +146,7 @@ static void move(comanche_io_operation_t operation, uint64_t lba, uint64_t block
     while (blocks != 0 || in_flight != 0) {
         if (blocks != 0 && free_count != 0) {
             request_t* request = &requests[free_places[--free_count]];
-            uint8_t* at = memory + (size_t)(request - requests) * room + gap;
+            uint8_t* at = memory + (size_t)(request - requests) * room + align(gap, alignment);
             memset(request, 0, sizeof *request);
             request->descriptor.operation = operation;
             request->descriptor.lba = lba;
@@ -156,7 +158,7 @@ static void move(comanche_io_operation_t operation, uint64_t lba, uint64_t block
                 if (operation == COMANCHE_IO_OPERATION_WRITE) memcpy(at, linear + (lba - begin + sum) * block, length * block);
                 request->segments[i] = (comanche_io_segment_t){ .address = at, .length = (uint32_t)(length * block) };
                 sum += length;
-                at += length * block + gap;
+                at += align(length * block + gap, alignment);
             }
 
             request->descriptor.block_count = sum;
@@ -245,7 +247,7 @@ static void random_requests(uint64_t seed, uint64_t count, uint64_t spin)
     uint32_t* versions = calloc(SPAN_BLOCKS, sizeof *versions);
     bool* busy = calloc(SPAN_BLOCKS, sizeof *busy);
     request_t* requests = calloc(DEPTH, sizeof *requests);
-    size_t room = (RANDOM_MOST + 1) * (size_t)volume.block_size;
+    size_t room = align((RANDOM_MOST + 1) * (size_t)volume.block_size, volume.buffer_alignment);
     uint8_t* memory = shared(DEPTH * room);
     uint64_t submitted = 0, written = 0, most = 0;
     int in_flight = 0;
@@ -384,7 +386,7 @@ static void memory(uint64_t rounds)
         int i = (int)below(BUFFERS);
         if (buffers[i].address != NULL) {
             check(buffers[i].address, buffers[i].bytes, 0, buffers[i].seed);
-            need(comanche_read(queue, 0, 1, buffers[i].address) == COMANCHE_IO_STATUS_SUCCESS, "the server knows the memory");
+            need(comanche_read(queue, 0, buffers[i].bytes / volume.block_size, buffers[i].address) == COMANCHE_IO_STATUS_SUCCESS, "the server knows the memory");
             need(comanche_free(client, buffers[i].address) == 0, "the buffer is freed");
             buffers[i].address = NULL;
             continue;
