@@ -22,14 +22,20 @@ public sealed class CClientTests(CClientPrograms programs) : IClassFixture<CClie
 
     public void Dispose()
     {
-        while (_components.TryPop(out var component))
+        try
         {
-            component.Stop();
-            component.Release();
-        }
+            while (_components.TryPop(out var component))
+            {
+                component.Stop();
+                component.Release();
+            }
 
-        _process.Dispose();
-        Directory.Delete(_folder, recursive: true);
+            _process.Dispose();
+        }
+        finally
+        {
+            Directory.Delete(_folder, recursive: true);
+        }
     }
 
     [Fact]
