@@ -52,9 +52,12 @@ internal sealed unsafe class AttachLink : IDisposable
             fixed (ShareMessage* bytes = &message)
             {
                 var sent = Sockets.SendMessage(_socket, bytes, ShareMessage.Size, file < 0 ? [] : [file]);
-                if (sent < 0) throw Lost(Memory.Describe((int)-sent));
+
+                // A server that takes nobody in says so and closes its end at once, maybe before this is sent: then its reason can still be read, behind the report of the reset.
+                if (sent < 0 && sent is not (Sockets.BrokenPipe or Sockets.ConnectionReset)) throw Lost(Memory.Describe((int)-sent));
                 var request = message.Request;
                 var length = Sockets.ReceiveMessage(_socket, bytes, ShareMessage.Size, received, out var count);
+                if (length == Sockets.ConnectionReset) length = Sockets.ReceiveMessage(_socket, bytes, ShareMessage.Size, received, out count);
                 if (length != ShareMessage.Size || message.Magic != ShareMessage.GoodMagic)
                     throw Lost(length == 0 ? "it is gone" : length == Sockets.WouldBlock ? $"no answer for {Patience.TotalSeconds} s" : length < 0 ? Memory.Describe((int)-length) : "it does not speak the protocol");
                 if (message.Refused != 0)
@@ -63,7 +66,7 @@ internal sealed unsafe class AttachLink : IDisposable
                     throw new ComancheException($"{_path}: {message.Text}");
                 }
 
-                if (message.Request == request && message.Version == ShareMessage.GoodVersion && count == received.Length) return;
+                if (sent >= 0 && message.Request == request && message.Version == ShareMessage.GoodVersion && count == received.Length) return;
                 for (var i = 0; i < count; i++) Sockets.Close(received[i]);
                 throw Lost("it does not speak the protocol");
             }

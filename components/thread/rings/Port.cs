@@ -27,7 +27,7 @@ internal abstract unsafe class Port : IDisposable
     {
         _channel = channel;
         Depth = depth;
-        _slab = new DescriptorSlab(depth);
+        _slab = new DescriptorSlab(depth + 1); // One more than can be in flight: a cancellation passes through one, also where the queue is full.
         _byIndex = (IoDescriptor**)NativeMemory.AllocZeroed((nuint)depth, (nuint)sizeof(IoDescriptor*));
     }
 

@@ -21,6 +21,7 @@ internal abstract unsafe class RingQueue : IoQueue
     private readonly ulong _spinNs;
     private ulong _idleSince; // When it was first asked to sleep since something came back; 0 for not yet.
     private bool _armed;
+    private bool _isOver; // The server is gone, and all that it wrote was read: the rings are not looked at any more.
 
     /// <summary>Makes the client's end.</summary>
     /// <param name="device">The device.</param>
@@ -52,7 +53,9 @@ internal abstract unsafe class RingQueue : IoQueue
     public sealed override int Submit(IoDescriptor** batch, int count)
     {
         if (IsAbandoned) return 0;
-        count = Math.Min(count, Math.Min(_freeCount, Room(count)));
+        count = Math.Min(count, _freeCount);
+        if (_isOver) return Keep(batch, count);
+        count = Math.Min(count, Room(count));
         if (count <= 0) return 0;
         var taken = 0;
         for (; taken < count; taken++)
@@ -64,6 +67,7 @@ internal abstract unsafe class RingQueue : IoQueue
             _freeCount--;
             _table[index] = descriptor;
             slot->Tag = index;
+            if (slot->Operation == Channel.Cancel) slot->Operation = NoOperation; // In the ring it would mean something.
             descriptor->Scratch = index;
             _channel.Publish(_nextSubmission++);
         }
@@ -78,20 +82,15 @@ internal abstract unsafe class RingQueue : IoQueue
     {
         if (_armed) Disarm();
         Help();
-        var count = 0;
-        while (count < capacity && _channel.TryReadCompletion(_nextCompletion, out var index, out var status))
+        var count = _isOver ? 0 : TakeCompletions(completed, capacity);
+        if (count == 0 && capacity > 0 && InFlight != 0 && IsLost)
         {
-            _nextCompletion++;
-            var descriptor = index < (uint)Depth ? _table[index] : null;
-            if (descriptor is null) continue; // The server is in another process, and what it writes is not believed.
-            _table[index] = null;
-            _free[_freeCount++] = (ushort)index;
-            descriptor->Status = status;
-            Finish(descriptor, index);
-            completed[count++] = descriptor;
+            // What the ring holds now is all that it ever will: it is read to its end before indices are used again, lest an old entry be taken for a new descriptor's.
+            if (!_isOver) count = TakeCompletions(completed, capacity);
+            _isOver = count == 0;
+            if (_isOver) count = GiveBack(completed, capacity);
         }
 
-        if (count == 0 && InFlight != 0 && IsLost) count = GiveBack(completed, capacity);
         if (count != 0) _idleSince = 0;
         InFlight -= count;
         return count;
@@ -101,7 +100,7 @@ internal abstract unsafe class RingQueue : IoQueue
     public sealed override int Cancel(IoDescriptor* descriptor)
     {
         var index = descriptor->Scratch;
-        if (index >= (ulong)Depth || _table[index] != descriptor || Room(1) == 0) return 0;
+        if (_isOver || index >= (ulong)Depth || _table[index] != descriptor || Room(1) == 0) return 0;
         var slot = _channel.Submission(_nextSubmission);
         *slot = new IoDescriptor { Operation = Channel.Cancel, Tag = index, Scratch = slot->Scratch };
         _channel.Publish(_nextSubmission++);
@@ -154,6 +153,41 @@ internal abstract unsafe class RingQueue : IoQueue
     {
         NativeMemory.Free(_table);
         NativeMemory.Free(_free);
+    }
+
+    // An operation that there is not.
+    private const IoOperation NoOperation = (IoOperation)0xFE;
+
+    // Takes descriptors that nobody will see any more: they come back with the next poll.
+    private int Keep(IoDescriptor** batch, int count)
+    {
+        for (var i = 0; i < count; i++)
+        {
+            var index = _free[--_freeCount];
+            _table[index] = batch[i];
+            batch[i]->Scratch = index;
+        }
+
+        InFlight += Math.Max(count, 0);
+        return Math.Max(count, 0);
+    }
+
+    private int TakeCompletions(IoDescriptor** completed, int capacity)
+    {
+        var count = 0;
+        while (count < capacity && _channel.TryReadCompletion(_nextCompletion, out var index, out var status))
+        {
+            _nextCompletion++;
+            var descriptor = index < (uint)Depth ? _table[index] : null;
+            if (descriptor is null) continue; // The server is in another process, and what it writes is not believed.
+            _table[index] = null;
+            _free[_freeCount++] = (ushort)index;
+            descriptor->Status = status;
+            Finish(descriptor, index);
+            completed[count++] = descriptor;
+        }
+
+        return count;
     }
 
     // How many more submissions the ring takes, at most as many as asked for.

@@ -14,6 +14,12 @@ public static unsafe partial class Sockets
     /// <summary>A message was longer than its buffer, or brought more descriptors than were expected (<c>EMSGSIZE</c>). What it brought is closed.</summary>
     public const int TooLong = -90;
 
+    /// <summary>The peer has closed its end (<c>EPIPE</c>).</summary>
+    public const int BrokenPipe = -32;
+
+    /// <summary>The peer closed its end before it had read all that was sent (<c>ECONNRESET</c>).</summary>
+    public const int ConnectionReset = -104;
+
     /// <summary>The most descriptors of a message here.</summary>
     public const int MaxDescriptors = 8;
 
