@@ -44,44 +44,6 @@ internal static unsafe class PingPong
         return nanoseconds;
     }
 
-    /// <summary>How long it takes until a thread that sleeps on a futex after a pause answers whoever wakes it and then spins, in nanoseconds.</summary>
-    public static double[] MeasureWakes(int waker, int sleeper, int count, TimeSpan pause)
-    {
-        var words = (uint*)NativeMemory.AlignedAlloc(2 * Line, Line);
-        var bell = words;
-        var answer = words + Line / sizeof(uint);
-        *bell = *answer = 0;
-        var times = new double[count];
-        var asleep = new Thread(() =>
-        {
-            Pin(sleeper);
-            for (uint i = 1; i <= count; i++)
-            {
-                while (Volatile.Read(ref *bell) != i) Threads.Wait(bell, i - 1, WaitSet.Forever);
-                Volatile.Write(ref *answer, i);
-            }
-        }) { IsBackground = true };
-        var awake = new Thread(() =>
-        {
-            Pin(waker);
-            for (uint i = 1; i <= count; i++)
-            {
-                Thread.Sleep(pause);
-                var start = Stopwatch.GetTimestamp();
-                Volatile.Write(ref *bell, i);
-                Threads.Wake(bell, 1);
-                while (Volatile.Read(ref *answer) != i) { }
-                times[i - 1] = Stopwatch.GetElapsedTime(start).TotalNanoseconds;
-            }
-        });
-        asleep.Start();
-        awake.Start();
-        awake.Join();
-        asleep.Join();
-        NativeMemory.AlignedFree(words);
-        return times;
-    }
-
     /// <summary>Pins the calling thread.</summary>
     public static void Pin(int core)
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using Comanche;
 using Comanche.Runtime;
@@ -5,14 +6,24 @@ using Comanche.ThreadBench;
 using Comanche.Threading;
 
 // What the threading models cost: the server on core 1, all clients on core 0, and how far apart the two lie printed beside each row, since that decides most of it.
-//   threading [models|delay|many|idle] [--alternations N] [--runtime-ms N]
+//   threading [models|delay|many|idle] [--alternations N] [--runtime-ms N] [--idle-s N]
+//   threading stress [--operations N] [--kills N]       what killed clients and a changing stack do to those who go on
+if (args is ["worker", var workerSocket, var workerDevice, var index, var units, var journal])
+{
+    using var worker = new StressWorker(workerSocket, workerDevice, int.Parse(index, CultureInfo.InvariantCulture), int.Parse(units, CultureInfo.InvariantCulture), journal);
+    var problem = worker.Run();
+    if (problem is not null) Console.Error.WriteLine(problem);
+    return problem is null ? 0 : 1;
+}
+
 var options = args.Skip(1).Chunk(2).ToDictionary(p => p[0], p => p.Length == 2 ? int.Parse(p[1], CultureInfo.InvariantCulture) : 0);
 var alternations = options.GetValueOrDefault("--alternations", 3);
 var runtime = TimeSpan.FromMilliseconds(options.GetValueOrDefault("--runtime-ms", 500));
 var which = args.Length == 0 ? "all" : args[0];
+if (which == "stress") return new Stress(options.GetValueOrDefault("--operations", 10_000_000), options.GetValueOrDefault("--kills", 60)).Run() ? 0 : 1;
 if (which is not ("all" or "models" or "delay" or "many" or "idle"))
 {
-    Console.Error.WriteLine("threading: models, delay, many, idle or nothing was expected");
+    Console.Error.WriteLine("threading: models, delay, many, idle, stress or nothing was expected");
     return 2;
 }
 
@@ -96,40 +107,60 @@ void Idle()
     Thread.Sleep(idle);
     Console.WriteLine($"idle for {idle.TotalSeconds} s: {(server.ProcessorTime - before) / idle * 100:F2} % of a core");
 
+    // In turns, so that both have the same neighbours on the machine.
     const int Count = 200;
-    var pause = TimeSpan.FromMilliseconds(100);
-    var bare = PingPong.MeasureWakes(0, 1, Count, pause);
-    double[] first = [];
-    var client = new Thread(() => first = FirstRequests(Count, pause));
-    client.Start();
-    client.Join();
-    Console.WriteLine($"bare futex wake after 100 ms: p50 {At(bare, 50):N0} ns, p99 {At(bare, 99):N0} ns");
-    Console.WriteLine($"first request after 100 ms:   p50 {At(first, 50):N0} ns, p99 {At(first, 99):N0} ns; p99 is {At(first, 99) / At(bare, 99):F2} of the bare wake's");
+    var ratios = new List<double>();
+    for (var round = 0; round < alternations; round++)
+    {
+        var (bare, first) = FirstAnswers(Count, TimeSpan.FromMilliseconds(100));
+        ratios.Add(At(first, 99) / At(bare, 99));
+        Console.WriteLine($"after 100 ms: bare futex wake p50 {At(bare, 50):N0} p99 {At(bare, 99):N0} ns; first request p50 {At(first, 50):N0} p99 {At(first, 99):N0} ns; "
+            + $"{At(first, 50) / At(bare, 50):F2} at p50, {ratios[^1]:F2} at p99");
+    }
+
+    Console.WriteLine($"p99 to the bare wake's: {Median(ratios):F2} ({ratios.Min():F2}–{ratios.Max():F2})");
 }
 
-unsafe double[] FirstRequests(int count, TimeSpan pause)
+// After each pause, in which the client spins: how long a thread that sleeps on a futex takes to answer, and how long the shared stack's first request takes.
+(double[] Bare, double[] First) FirstAnswers(int count, TimeSpan pause)
+{
+    var (bare, first) = (new double[count], new double[count]);
+    var client = new Thread(() => Spin(bare, first, pause));
+    client.Start();
+    client.Join();
+    return (bare, first);
+}
+
+unsafe void Spin(double[] bare, double[] first, TimeSpan pause)
 {
     PingPong.Pin(0);
+    using var sleeper = new FutexSleeper(1);
     using var process = new ComancheProcess();
     var device = ComancheClient.Connect(process.CreateHost("bench"), Socket, "null0");
     var queueOptions = new QueueOptions { Depth = 1 };
     var queue = device.OpenQueue(&queueOptions);
     using var slab = new DescriptorSlab(1);
-    var times = new double[count];
-    for (var i = 0; i < count; i++)
+    for (var i = 0; i < first.Length; i++)
     {
-        Thread.Sleep(pause);
+        Busy(pause);
+        bare[i] = sleeper.Wake();
+        Busy(pause);
         var descriptor = slab[0];
         *descriptor = new IoDescriptor { Operation = IoOperation.None };
-        var start = System.Diagnostics.Stopwatch.GetTimestamp();
+        var start = Stopwatch.GetTimestamp();
         queue.Submit(&descriptor, 1);
         while (queue.Poll(&descriptor, 1) == 0) { }
-        times[i] = System.Diagnostics.Stopwatch.GetElapsedTime(start).TotalNanoseconds;
+        first[i] = Stopwatch.GetElapsedTime(start).TotalNanoseconds;
     }
 
     queue.Close();
     device.Release();
-    return times;
+}
+
+static void Busy(TimeSpan time)
+{
+    var start = Stopwatch.GetTimestamp();
+    while (Stopwatch.GetElapsedTime(start) < time) { }
 }
 
 void Compare((string Name, string[] Words)[] rows, int depth, Action<string, List<Sample>, List<Sample>, List<double>> print)

@@ -36,6 +36,9 @@ internal sealed class Served : IDisposable
         }
     }
 
+    /// <summary>The server's process.</summary>
+    public int Id => _process.Id;
+
     /// <summary>The processor time that the server used so far.</summary>
     public TimeSpan ProcessorTime
     {
