@@ -50,10 +50,16 @@ internal sealed class Stress(long operations, int kills)
         for (var i = 0; i < Workers; i++) _workers[i] = Start(i);
         var clock = Stopwatch.StartNew();
         var (killed, changes, longest) = (0, 0, 0.0);
-        var nextChange = TimeSpan.FromSeconds(1);
+        var (nextChange, nextReport) = (TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5));
         while (Done < operations || killed < kills || changes % 2 != 0)
         {
             Thread.Sleep(_random.Next(200, 800));
+            if (clock.Elapsed >= nextReport)
+            {
+                Console.Error.WriteLine($"{clock.Elapsed.TotalSeconds,4:F0} s  {Done,12:N0} operations  {killed,3} killed  {Look(server.Id)}");
+                nextReport += TimeSpan.FromSeconds(5);
+            }
+
             if (clock.Elapsed >= nextChange)
             {
                 longest = Math.Max(longest, Change(stack, inserts: changes++ % 2 == 0));
