@@ -23,10 +23,14 @@ public sealed partial class DocumentationTests : IDisposable
 
     public DocumentationTests()
     {
+        Directory.CreateDirectory(Path.Combine(_folder.Path, "run"));
         File.CreateSymbolicLink(Path.Combine(_folder.Path, "comanche"), Cli.Executable);
         foreach (var name in new[] { "stacks", "examples", "native", "core" }) Directory.CreateSymbolicLink(Path.Combine(_folder.Path, name), Path.Combine(Cli.Root, name));
         foreach (var name in new[] { "Directory.Build.props", "Directory.Packages.props", "global.json", ".editorconfig" }) File.CreateSymbolicLink(Path.Combine(_folder.Path, name), Path.Combine(Cli.Root, name));
     }
+
+    // A reader has one stack running; so has each page, which finds only its own.
+    private string Alone => $"export XDG_RUNTIME_DIR='{_folder.Path}/run'\n";
 
     public static TheoryData<string> Pages =>
         [.. Directory.GetFiles(Path.Combine(Cli.Root, "docs", "guide"), "*.md").Select(f => Path.GetRelativePath(Cli.Root, f)).Append("README.md").Order(StringComparer.Ordinal)];
@@ -77,14 +81,14 @@ public sealed partial class DocumentationTests : IDisposable
         var lines = text.Split('\n').Where(l => l.Length != 0 && !l.StartsWith("./test ", StringComparison.Ordinal)).ToList();
         if (!text.Contains(Run, StringComparison.Ordinal))
         {
-            var result = Cli.RunProgram("bash", _folder.Path, Patience, "-euo", "pipefail", "-c", text);
+            var result = Cli.RunProgram("bash", _folder.Path, Patience, "-euo", "pipefail", "-c", Alone + text);
             Assert.True(result.ExitCode == 0, $"{page}: {text}\nended with {result.ExitCode}:\n{result.Output}{result.Error}");
             return;
         }
 
         Assert.True(lines.Count == 1 && lines[0].StartsWith(Run, StringComparison.Ordinal), $"{page}: a block that serves a stack does nothing else:\n{text}");
         StopServer(page);
-        _server = new CliProcess("bash", _folder.Path, "-c", $"exec {lines[0]}");
+        _server = new CliProcess("bash", _folder.Path, "-c", $"{Alone}exec {lines[0]}");
         _server.Expect("runs, process");
     }
 
