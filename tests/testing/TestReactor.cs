@@ -44,6 +44,16 @@ public sealed unsafe class TestReactor : IReactor, IDisposable
     }
 
     /// <inheritdoc/>
+    public bool TrySend(IReceiver receiver, ulong message)
+    {
+        Post(() => receiver.Receive(message));
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public IDisposable Schedule(TimeSpan delay, Action work) => new Timer(_ => Post(work), null, delay, Timeout.InfiniteTimeSpan);
+
+    /// <inheritdoc/>
     public void Add(IPoller poller)
     {
         _pollers.Add(poller);

@@ -16,8 +16,8 @@ internal sealed class ShareServer : IPoller
     // Connections at a time that only wait to be told that they are refused.
     private const int MostRefused = 16;
 
-    // How often those are looked at that have not said yet what they want.
-    private const long HandshakeNs = 100_000_000;
+    // From connecting to attaching.
+    private static readonly TimeSpan HandshakeTime = TimeSpan.FromSeconds(10);
 
     // What is asked to end is looked after each round, and so often while the reactor sleeps.
     private const long EndingNs = 1_000_000;
@@ -90,7 +90,7 @@ internal sealed class ShareServer : IPoller
     {
         _armed = true;
         waitSet->Add(_epoll.Descriptor);
-        return NeedsCare() || _stopped is not null ? EndingNs : _sessions.Exists(s => s.Device is null) ? HandshakeNs : WaitSet.Forever;
+        return NeedsCare() || _stopped is not null ? EndingNs : WaitSet.Forever;
     }
 
     /// <summary>Watches a descriptor of a session: its socket, or its eventfd.</summary>
@@ -180,8 +180,16 @@ internal sealed class ShareServer : IPoller
             var session = new ShareSession(_host, this, _options, ++_lastSession, socket, refusal);
 
             // One that is refused is told so when it has asked; of those there are not many at a time either.
-            if (_sessions.Count < _options.MaxClients + MostRefused && Watch(socket, session, isEvent: false)) _sessions.Add(session);
-            else Sockets.Close(socket);
+            if (_sessions.Count < _options.MaxClients + MostRefused && Watch(socket, session, isEvent: false))
+            {
+                _sessions.Add(session);
+                _reactor.Schedule(HandshakeTime, session.EndUnattached);
+            }
+            else
+            {
+                Sockets.Close(socket);
+            }
+
             if (refusal is not null) Counters.Refused();
         }
     }

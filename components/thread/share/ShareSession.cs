@@ -14,14 +14,12 @@ namespace Comanche.Threading;
 internal sealed unsafe class ShareSession
 {
     private const int MaxRegions = 1024;
-    private const ulong HandshakeNs = 10_000_000_000; // From connecting to attaching.
 
     private readonly IHost _host;
     private readonly ShareServer _server;
     private readonly ShareOptions _options;
     private readonly int _socket;
     private readonly string? _refusal;
-    private readonly ulong _connectedAt;
     private readonly Dictionary<uint, SharePort> _ports = [];
     private EventDescriptor? _event; // What wakes the server.
     private SharePage* _page;
@@ -43,7 +41,6 @@ internal sealed unsafe class ShareSession
     public ShareSession(IHost host, ShareServer server, ShareOptions options, ulong id, int socket, string? refusal)
     {
         _refusal = refusal;
-        _connectedAt = host.GetTime();
         _host = host;
         _server = server;
         _options = options;
@@ -128,7 +125,6 @@ internal sealed unsafe class ShareSession
     /// <summary>Looks after what takes several rounds; returns how much was done.</summary>
     public int Care()
     {
-        if (Device is null && !_ending && _host.GetTime() - _connectedAt > HandshakeNs) End("it did not say what it wants", isLost: false);
         if (_condemnation is { } reason && !_ending)
         {
             _server.Counters.Condemned();
@@ -138,6 +134,12 @@ internal sealed unsafe class ShareSession
 
         if (_removing is { } mapping && !_ending && Memory.IsQuiet) return ReleaseRegion(mapping);
         return _ending && !_busy && !_releasing && _ports.Values.All(p => p.InFlight == 0) ? Release() : 0;
+    }
+
+    /// <summary>Cuts it off where it has not said in time what it wants.</summary>
+    public void EndUnattached()
+    {
+        if (Device is null) End("it did not say what it wants", isLost: false);
     }
 
     /// <summary>Cuts the client off; it is over when its I/O is back.</summary>

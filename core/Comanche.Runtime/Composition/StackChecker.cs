@@ -284,10 +284,12 @@ public sealed partial class StackChecker
         var reactors = _file.Reactors.Select(r => r.Name).ToHashSet();
         foreach (var device in _file.Devices)
         {
-            if (device.Reactor is not { } name || reactors.Contains(name)) continue;
+            if (device.Reactor is not { } name || name == StackReactor.Active || reactors.Contains(name)) continue;
             Error(device.ReactorAt, $"there is no reactor '{name}'{Suggest(name, reactors)}; reactors are defined under 'reactors:'");
         }
 
+        foreach (var reactor in _file.Reactors.Where(r => r.Name == StackReactor.Active))
+            Error(reactor.At, $"'{StackReactor.Active}' can't be the name of a reactor: a device that names it has a reactor of its own");
         foreach (var reactor in _file.Reactors)
             if (reactor.Core >= Environment.ProcessorCount)
                 _problems.Add(new StackProblem(reactor.At, $"core {reactor.Core} is not there: this machine has 0 to {Environment.ProcessorCount - 1}", IsWarning: true));

@@ -27,7 +27,11 @@ public sealed record StackBinding(string Role, string Name, SourceLocation At);
 /// <param name="At">Where it is defined.</param>
 /// <param name="Core">The core that it is pinned to, or null.</param>
 /// <param name="Idle">What it does when there is nothing to do: <c>adaptive</c> or <c>spin</c>.</param>
-public sealed record StackReactor(string Name, SourceLocation At, int? Core, string Idle);
+public sealed record StackReactor(string Name, SourceLocation At, int? Core, string Idle)
+{
+    /// <summary>What a device names to have a reactor of its own.</summary>
+    public const string Active = "active";
+}
 
 /// <summary>A device or an export as a stack file defines it.</summary>
 public sealed class StackDevice

@@ -42,7 +42,12 @@ public sealed class StackProcess(ComancheProcess process) : IStackProcess, IDisp
     }
 
     /// <inheritdoc/>
-    public IHost CreateHost(string name, HostFlags flags, string? reactor) => process.CreateHost(name, flags, reactor is null ? null : _reactors[reactor]);
+    public IHost CreateHost(string name, HostFlags flags, string? reactor) => process.CreateHost(name, flags, reactor switch
+    {
+        null => null,
+        StackReactor.Active => OwnReactor(name),
+        _ => _reactors[reactor],
+    });
 
     /// <inheritdoc/>
     public IBase Wrap(string name, IBase component, HostFlags flags, bool isEntry)
@@ -55,6 +60,14 @@ public sealed class StackProcess(ComancheProcess process) : IStackProcess, IDisp
         });
         component.Release(); // The edge holds one of its own.
         return edge;
+    }
+
+    // One that takes its place later has the same.
+    private Reactor OwnReactor(string name)
+    {
+        var key = $"{name} ({StackReactor.Active})";
+        if (!_reactors.TryGetValue(key, out var own)) _reactors.Add(key, own = new Reactor(new ReactorOptions { Name = name }, process.Log));
+        return own;
     }
 
     /// <summary>Ends the stack's reactors. Every component is closed by then.</summary>

@@ -54,7 +54,7 @@ public static class StackSchema
         {
             ["use"] = new JsonObject { ["const"] = component.Id, ["description"] = component.Summary },
             ["readonly"] = Typed("boolean", "Whether its media must not be changed"),
-            ["reactor"] = Typed("string", "The reactor that it runs on"),
+            ["reactor"] = Typed("string", "The reactor that it runs on; 'active' for one of its own"),
             ["collectible"] = Typed("boolean", "Whether its code can be unloaded again, when it is replaced by a newer build; calls of it take several times longer"),
         };
         var required = new JsonArray("use");

@@ -61,6 +61,8 @@ public sealed unsafe class Reactor : IReactor, IDisposable
     private readonly ManualResetEventSlim _started = new();
     private readonly EventDescriptor _wakeUp;
     private readonly int _event; // The number of _wakeUp, for the reactor's own thread.
+    private readonly MessageRing _messages = new();
+    private readonly ReactorTimers _timers = new(); // Reactor thread only.
     private Queue<Action> _posted = new(); // Under _postLock.
     private Queue<Action> _running = new(); // Reactor thread only.
     private IPoller?[] _pollers = new IPoller?[8]; // Reactor thread only; a removed one leaves a gap until the round ends.
@@ -113,6 +115,21 @@ public sealed unsafe class Reactor : IReactor, IDisposable
         }
 
         Wake();
+    }
+
+    /// <inheritdoc/>
+    public bool TrySend(IReceiver receiver, ulong message)
+    {
+        if (!_messages.TrySend(receiver, message)) return false;
+        Wake();
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public IDisposable Schedule(TimeSpan delay, Action work)
+    {
+        RequireCurrent();
+        return _timers.Add(MonotonicClock.Now + (ulong)Math.Max(0, delay.TotalNanoseconds), work);
     }
 
     /// <inheritdoc/>
@@ -182,7 +199,7 @@ public sealed unsafe class Reactor : IReactor, IDisposable
         var rounds = 0;
         while (!_stopping)
         {
-            var done = (_hasPosted ? RunPosted() : 0) + PollAll();
+            var done = (_hasPosted ? RunPosted() : 0) + (_messages.IsEmpty ? 0 : Receive()) + PollAll();
             if (done != 0)
             {
                 if (!busy || ++rounds == RoundsPerClock)
@@ -190,6 +207,7 @@ public sealed unsafe class Reactor : IReactor, IDisposable
                     mark = Account(mark, busy);
                     busy = true;
                     rounds = 0;
+                    if (_timers.Next <= mark) RunTimers(mark);
                 }
 
                 continue;
@@ -197,10 +215,16 @@ public sealed unsafe class Reactor : IReactor, IDisposable
 
             var now = Account(mark, busy);
             mark = now;
+            if (_timers.Next <= now)
+            {
+                RunTimers(now);
+                continue;
+            }
+
             if (busy) idleSince = now;
             busy = false;
             if (_options.Idle == IdlePolicy.Spin || now - idleSince < spinNs) Thread.SpinWait(1);
-            else if (TrySleep()) idleSince = MonotonicClock.Now;
+            else if (TrySleep()) idleSince = mark = Account(mark, busy: false); // Before the work that ended the sleep: whoever gave it may ask.
         }
     }
 
@@ -220,7 +244,8 @@ public sealed unsafe class Reactor : IReactor, IDisposable
         // Orders the state before the last look at the work; pairs with the barrier in Wake.
         Interlocked.MemoryBarrier();
         var deadline = ArmAll();
-        if (_hasPosted || _stopping || deadline <= 0)
+        if (_timers.Next != ulong.MaxValue) deadline = Math.Min(deadline, (long)(_timers.Next - Math.Min(_timers.Next, MonotonicClock.Now)));
+        if (_hasPosted || !_messages.IsEmpty || _stopping || deadline <= 0)
         {
             BecomeAwake();
             return false;
@@ -320,6 +345,41 @@ public sealed unsafe class Reactor : IReactor, IDisposable
         _gaps = false;
     }
 
+    private int Receive()
+    {
+        var count = 0;
+        for (; count < MessageRing.Capacity && _messages.TryTake(out var receiver, out var message); count++)
+        {
+            try
+            {
+                receiver.Receive(message);
+            }
+            catch (Exception e)
+            {
+                _log.Write(LogLevel.Error, Name, $"{receiver.GetType().Name} failed on a message: {e}");
+            }
+        }
+
+        return count;
+    }
+
+    private void RunTimers(ulong now)
+    {
+        while (_timers.TryTake(now, out var work)) Try("a timer", work);
+    }
+
+    private void Try(string what, Action work)
+    {
+        try
+        {
+            work();
+        }
+        catch (Exception e)
+        {
+            _log.Write(LogLevel.Error, Name, $"{what} failed: {e}");
+        }
+    }
+
     private int RunPosted()
     {
         lock (_postLock)
@@ -329,18 +389,7 @@ public sealed unsafe class Reactor : IReactor, IDisposable
         }
 
         var count = _running.Count;
-        while (_running.TryDequeue(out var work))
-        {
-            try
-            {
-                work();
-            }
-            catch (Exception e)
-            {
-                _log.Write(LogLevel.Error, Name, $"posted work failed: {e}");
-            }
-        }
-
+        while (_running.TryDequeue(out var work)) Try("posted work", work);
         return count;
     }
 

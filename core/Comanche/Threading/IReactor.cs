@@ -19,6 +19,14 @@ public unsafe interface IPoller
     void Failed(Exception exception) { }
 }
 
+/// <summary>Something that takes messages on its reactor.</summary>
+public interface IReceiver
+{
+    /// <summary>Takes a message. Reactor thread only, between two rounds of polling.</summary>
+    /// <param name="message">What the sender and this agreed on: an index, a number, bits.</param>
+    void Receive(ulong message);
+}
+
 /// <summary>
 /// An owner thread that polls, arms and sleeps. Queues live on one: opened, used and closed by its thread.
 /// </summary>
@@ -32,6 +40,18 @@ public interface IReactor
 
     /// <summary>Runs work on the reactor's thread, soon, in order of posting. Any thread; for set-up, it allocates.</summary>
     void Post(Action work);
+
+    /// <summary>
+    /// Sends a message to something that lives on this reactor; false where as many as fit are under way already, and then the sender tries again later. Any thread, also another reactor's, in order for each
+    /// of them; no lock, no allocation: for the data path.
+    /// </summary>
+    bool TrySend(IReceiver receiver, ulong message);
+
+    /// <summary>
+    /// Runs work on the reactor's thread once, after this time at the earliest; a reactor with nothing else to do sleeps until then. Disposing of the answer takes it back. Reactor thread only; for set-up, it
+    /// allocates.
+    /// </summary>
+    IDisposable Schedule(TimeSpan delay, Action work);
 
     /// <summary>Adds a poller. Reactor thread only.</summary>
     void Add(IPoller poller);
