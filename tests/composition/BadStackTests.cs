@@ -150,6 +150,12 @@ public sealed class BadStackTests
         """, "s.yaml:2:37: error: count: a whole number was expected, not nothing")]
     [InlineData("""
         devices:
+          a: { use: test/everything, reactor: active }
+        reactors:
+          active: { core: 0 }
+        """, "s.yaml:4:3: error: 'active' can't be the name of a reactor: a device that names it has a reactor of its own")]
+    [InlineData("""
+        devices:
           a: { use: test/everything, reactor: fst }
         reactors:
           fast: { core: 0 }
