@@ -93,6 +93,21 @@ public sealed class ChangeTests
     }
 
     [Fact]
+    public void A_queue_that_several_threads_share_is_no_obstacle_also_at_rest()
+    {
+        using var stand = new Stand("""
+            devices:
+              disk: { use: block/memory, size: 8MiB }
+              top:  { use: thread/mutex, on: disk }
+            """);
+        stand.Running.Insert("pass: { use: block/pass, child: true }", "disk", stand.Catalog, Patience);
+        using var load = new VerifiedLoad(stand.Process.DefaultReactor, stand.Device("top"));
+        load.Advance();
+        stand.Running.Remove("pass", Patience);
+        load.Advance();
+    }
+
+    [Fact]
     public void A_newer_build_takes_the_place_of_an_older_one_whose_code_goes()
     {
         using var folders = new Folders();

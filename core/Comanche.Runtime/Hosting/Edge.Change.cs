@@ -147,7 +147,7 @@ public sealed unsafe partial class Edge
         {
             try
             {
-                queue.Reactor?.Post(queue.Follow);
+                if (!queue.TryFollow()) queue.Reactor?.Post(queue.Follow);
             }
             catch (ComancheException)
             {

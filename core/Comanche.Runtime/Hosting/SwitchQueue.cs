@@ -9,7 +9,7 @@ namespace Comanche.Runtime;
 /// <para>States: <c>Open</c> → <c>Draining</c> (nothing is accepted, what is in flight comes back) → <c>Parked</c> (the queue below is closed) → <c>Open</c>. The edge announces each step by its
 /// epoch, one word that is read by every Submit and Poll; whoever owns the queue takes the step on his own thread, so that queues are opened, used and closed by one
 /// thread. To its owner a queue that stands still is one that is full.</para>
-/// <para>An owner who is at rest on a reactor is told by a message there; another one takes the step when it calls the next time, and where it does not in time the change is
+/// <para>An owner who is at rest on a reactor is told by a message there; for a queue that goes from thread to thread the step is taken by whoever changes the edge; another owner takes the step when it calls the next time, and where it does not in time the change is
 /// taken back.</para>
 /// </remarks>
 [GeneratedComClass]
@@ -21,6 +21,7 @@ internal sealed unsafe partial class SwitchQueue : IIoQueue, IWaitingQueue
 
     private readonly Edge _edge;
     private readonly QueueOptions _options;
+    private readonly Lock? _movable; // Of a queue that goes from thread to thread: held in every call, so that whoever changes the edge can take the step for an owner at rest.
     private IIoQueue? _inner;
     private IWaitingQueue? _waiting;
     private long _nextTry; // In milliseconds of the machine.
@@ -35,7 +36,8 @@ internal sealed unsafe partial class SwitchQueue : IIoQueue, IWaitingQueue
     {
         _edge = edge;
         _options = options;
-        Reactor = Runtime.Reactor.Current;
+        if ((options.Flags & QueueFlags.Movable) != 0) _movable = new Lock();
+        else Reactor = Runtime.Reactor.Current;
         edge.Enter(this);
     }
 
@@ -54,6 +56,26 @@ internal sealed unsafe partial class SwitchQueue : IIoQueue, IWaitingQueue
     /// <inheritdoc/>
     public int Submit(IoDescriptor** batch, int count)
     {
+        if (_movable is null) return SubmitAlone(batch, count);
+        lock (_movable) return SubmitAlone(batch, count);
+    }
+
+    /// <inheritdoc/>
+    public int Poll(IoDescriptor** completed, int capacity)
+    {
+        if (_movable is null) return PollAlone(completed, capacity);
+        lock (_movable) return PollAlone(completed, capacity);
+    }
+
+    /// <inheritdoc/>
+    public long Arm(WaitSet* waitSet)
+    {
+        if (_movable is null) return ArmAlone(waitSet);
+        lock (_movable) return ArmAlone(waitSet);
+    }
+
+    private int SubmitAlone(IoDescriptor** batch, int count)
+    {
         if (_epoch != _edge.Epoch) Follow();
         if (_draining || _inner is null) return 0;
         var taken = _inner.Submit(batch, count);
@@ -61,8 +83,7 @@ internal sealed unsafe partial class SwitchQueue : IIoQueue, IWaitingQueue
         return taken;
     }
 
-    /// <inheritdoc/>
-    public int Poll(IoDescriptor** completed, int capacity)
+    private int PollAlone(IoDescriptor** completed, int capacity)
     {
         if (_epoch != _edge.Epoch) Follow();
         if (_inner is null) return TryAgain();
@@ -73,10 +94,13 @@ internal sealed unsafe partial class SwitchQueue : IIoQueue, IWaitingQueue
     }
 
     /// <inheritdoc/>
-    public int Cancel(IoDescriptor* descriptor) => _inner is null ? 0 : _inner.Cancel(descriptor);
+    public int Cancel(IoDescriptor* descriptor)
+    {
+        if (_movable is null) return _inner?.Cancel(descriptor) ?? 0;
+        lock (_movable) return _inner?.Cancel(descriptor) ?? 0;
+    }
 
-    /// <inheritdoc/>
-    public long Arm(WaitSet* waitSet)
+    private long ArmAlone(WaitSet* waitSet)
     {
         if (_epoch != _edge.Epoch) return 0;
         if (_inner is null) return RetryNs;
@@ -103,6 +127,14 @@ internal sealed unsafe partial class SwitchQueue : IIoQueue, IWaitingQueue
         _inner = null;
         _closed = true;
         _edge.Leave(this);
+    }
+
+    /// <summary>Takes the step of a queue that goes from thread to thread; false where its one owner has to do it. Any thread.</summary>
+    public bool TryFollow()
+    {
+        if (_movable is null) return false;
+        lock (_movable) Follow();
+        return true;
     }
 
     /// <summary>Takes the step that the edge announced, if it was not taken yet. Owner thread.</summary>
