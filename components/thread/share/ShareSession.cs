@@ -86,13 +86,14 @@ internal sealed unsafe class ShareSession
     /// <summary>Takes what the socket or the eventfd has.</summary>
     public void OnReadable(bool isEvent)
     {
+        if (_ending) return; // Also what came with the news that ended it.
         if (isEvent)
         {
             Threads.DrainEvent(_event!.Number); // It only ended the sleep: the lanes look at the rings.
             return;
         }
 
-        if (_busy || _ending) return;
+        if (_busy) return;
         ShareMessage message;
         var descriptors = stackalloc int[1];
         descriptors[0] = -1;
@@ -116,6 +117,7 @@ internal sealed unsafe class ShareSession
         {
             Refuse(ref message, _refusal);
             End(_refusal, isLost: false);
+            Care(); // It has nothing that would take time, and its place is wanted.
         }
         else if (message.Version != ShareMessage.GoodVersion) Refuse(ref message, $"version {message.Version} of the protocol was asked for; this is version {ShareMessage.GoodVersion}");
         else Handle(ref message, ref file);
@@ -372,20 +374,18 @@ internal sealed unsafe class ShareSession
         var mappings = Memory.RemoveAll();
         if (_removing is not null) mappings.Add(_removing);
         _removing = null;
-        _server.Beside(
-            () =>
-            {
-                foreach (var mapping in mappings) ClientMemory.Release(mapping);
-            },
-            _ =>
-            {
-                Sockets.Close(_socket);
-                _event?.Dispose();
-                if (_page is not null) Linux.Memory.Unmap(_page, (nuint)sizeof(SharePage));
-                if (_pageFile >= 0) Sockets.Close(_pageFile);
-                _server.Ended(this);
-            });
+        if (mappings.Count == 0) CloseAll();
+        else _server.Beside(() => mappings.ForEach(ClientMemory.Release), _ => CloseAll());
         return 1;
+    }
+
+    private void CloseAll()
+    {
+        Sockets.Close(_socket);
+        _event?.Dispose();
+        if (_page is not null) Linux.Memory.Unmap(_page, (nuint)sizeof(SharePage));
+        if (_pageFile >= 0) Sockets.Close(_pageFile);
+        _server.Ended(this);
     }
 
     private void Refuse(ref ShareMessage message, string reason)
