@@ -127,7 +127,8 @@ internal static partial class CommandLine
 
     private static int PointToHelp(ParseResult result)
     {
-        var words = result.CommandResult.Command is RootCommand ? "" : $" {result.CommandResult.Command.Name}";
+        var words = "";
+        for (CommandResult? at = result.CommandResult; at is { Command: not RootCommand }; at = at.Parent as CommandResult) words = $" {at.Command.Name}{words}";
         TextLog.Say($"'comanche{words} --help' says what there is");
         return ExitCode.BadInput;
     }

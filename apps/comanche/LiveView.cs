@@ -95,6 +95,7 @@ internal sealed class LiveView
                 State(device)));
         }
 
+        if (_stack.IsPaused) lines.Add("paused: clients wait until 'comanche ctl resume'");
         if (shown != _devices.Count) lines.Add($"… and {_devices.Count - shown} more");
         return lines;
     }

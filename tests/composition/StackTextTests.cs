@@ -25,7 +25,7 @@ public sealed class StackTextTests
         text.Insert("slow: { use: block/delay, read: 1ms }", "disk");
         Assert.Null(text.Problem);
         Assert.Equal(
-            Before.Replace("# the disk\n", "# the disk\n  slow: { on: disk, use: block/delay, read: 1ms }\n", StringComparison.Ordinal).Replace("on: disk\n", "on: slow\n", StringComparison.Ordinal),
+            Before.Replace("# the disk\n", "# the disk\n  slow: { use: block/delay, read: 1ms, on: disk }\n", StringComparison.Ordinal).Replace("on: disk\n", "on: slow\n", StringComparison.Ordinal),
             text.Text);
         text.Insert("pass:\n  use: block/pass", "volume");
         Assert.Contains("    region: a\n  pass:\n    use: block/pass\n    on: volume\nexports:", text.Text, StringComparison.Ordinal);
@@ -41,7 +41,7 @@ public sealed class StackTextTests
         var text = new StackText("test.yaml", Before);
         text.Replace("volume: { use: partition/region, region: b }");
         Assert.Null(text.Problem);
-        Assert.Contains("  volume: { on: disk, use: partition/region, region: b }\nexports:", text.Text, StringComparison.Ordinal);
+        Assert.Contains("  volume: { use: partition/region, region: b, on: disk }\nexports:", text.Text, StringComparison.Ordinal);
     }
 
     [Fact]

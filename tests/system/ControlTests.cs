@@ -48,7 +48,7 @@ public sealed class ControlTests : IDisposable
         var job = JsonNode.Parse(result.Output)!["jobs"]![0]!;
         Assert.Equal(0, job["error"]!.GetValue<int>());
         Assert.True(job["read"]!["total_ios"]!.GetValue<long>() > 100);
-        Assert.Contains("slow: { on: disk, use: block/delay, read: 50us }", File.ReadAllText(Path.Combine(_folder.Path, "s.yaml")), StringComparison.Ordinal);
+        Assert.Contains("slow: { use: block/delay, read: 50us, on: disk }", File.ReadAllText(Path.Combine(_folder.Path, "s.yaml")), StringComparison.Ordinal);
         Assert.Contains("on: slow", File.ReadAllText(Path.Combine(_folder.Path, "s.yaml")), StringComparison.Ordinal);
         Ctl("stop");
         Assert.Equal(0, run.Wait(Patience).ExitCode);
@@ -78,7 +78,9 @@ public sealed class ControlTests : IDisposable
             (["insert", "x: { use: block/nosuch }", "--below", "disk"], "unknown component 'block/nosuch'"),
             (["insert", "x: { use: block/pass }", "--below", "dusk"], "there is no device 'dusk'; did you mean 'disk'?"),
             (["insert", "nonsense", "--below", "disk"], "a mapping of names to devices"),
-            (["replace", "disk: { use: block/memory, size: 1MiB }"], "fewer than 32768"),
+            (["replace", "disk: { use: block/memory, size: 16MiB }"], "they would find other data than before"),
+            (["replace", "disk"], "they would find other data than before"),
+            (["replace", "disk: { use: block/memory, size: 1MiB }", "--yes-destroy"], "fewer than 32768"),
             (["remove", "disk"], "can't be removed"),
             (["remove", "share"], "is no block device"),
         })

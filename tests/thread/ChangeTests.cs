@@ -49,10 +49,12 @@ public sealed class ChangeTests
         Assert.Contains("unknown component", Refused(() => stand.Running.Insert("x: { use: block/nosuch }", "disk", stand.Catalog, Patience)), StringComparison.Ordinal);
         Assert.Contains("there is no device 'disc'", Refused(() => stand.Running.Insert("x: { use: block/pass }", "disc", stand.Catalog, Patience)), StringComparison.Ordinal);
         Assert.Contains("already the name", Refused(() => stand.Running.Insert("top: { use: block/pass }", "disk", stand.Catalog, Patience)), StringComparison.Ordinal);
-        Assert.Contains("fewer than", Refused(() => stand.Running.Replace("disk: { use: block/memory, size: 4MiB }", stand.Catalog, Patience)), StringComparison.Ordinal);
-        Assert.Contains("its blocks have", Refused(() => stand.Running.Replace("disk: { use: block/memory, size: 8MiB, block-size: 4KiB }", stand.Catalog, Patience)), StringComparison.Ordinal);
+        Assert.Contains("they would find other data", Refused(() => stand.Running.Replace("disk: { use: block/memory, size: 8MiB }", stand.Catalog, Patience)), StringComparison.Ordinal);
+        Assert.Contains("they would find other data", Refused(() => stand.Running.Renew("disk", stand.Catalog, Patience)), StringComparison.Ordinal);
+        Assert.Contains("fewer than", Refused(() => stand.Running.Replace("disk: { use: block/memory, size: 4MiB }", stand.Catalog, Patience, isMeant: true)), StringComparison.Ordinal);
+        Assert.Contains("its blocks have", Refused(() => stand.Running.Replace("disk: { use: block/memory, size: 8MiB, block-size: 4KiB }", stand.Catalog, Patience, isMeant: true)), StringComparison.Ordinal);
         Assert.Contains("can't be removed", Refused(() => stand.Running.Remove("disk", Patience)), StringComparison.Ordinal);
-        Assert.Contains("/proc/nosuch", Refused(() => stand.Running.Replace("disk: { use: block/file, path: /proc/nosuch/file, size: 8MiB }", stand.Catalog, Patience)), StringComparison.Ordinal);
+        Assert.Contains("/proc/nosuch", Refused(() => stand.Running.Replace("disk: { use: block/file, path: /proc/nosuch/file, size: 8MiB }", stand.Catalog, Patience, isMeant: true)), StringComparison.Ordinal);
         Assert.Equal(["disk", "top"], stand.Running.Devices.Select(d => d.Name));
         load.Advance();
     }

@@ -107,7 +107,7 @@ public sealed unsafe class ShareLifeTests
     {
         using var stack = new SharedStack(new ShareOptions { MaxClients = 2, MaxQueues = 1, MaxDepth = 32 }, devices: 2);
         Assert.Contains("no device 'nosuch' is shared here; there are device0, device1", Assert.Throws<ComancheException>(() => stack.Attach("nosuch")).Message, StringComparison.Ordinal);
-        Assert.Contains("no device '' is shared here", Assert.Throws<ComancheException>(() => stack.Attach()).Message, StringComparison.Ordinal);
+        Assert.Contains("say which of device0, device1", Assert.Throws<ComancheException>(() => stack.Attach()).Message, StringComparison.Ordinal);
         Until(() => stack.Memory.Statistics.Buffers >= 0);
         var (first, second) = (stack.Attach("device0"), stack.Attach("device1"));
         Assert.Contains("2 clients are attached", Assert.Throws<ComancheException>(() => stack.Attach("device0")).Message, StringComparison.Ordinal);

@@ -95,12 +95,25 @@ internal static unsafe class BenchRun
         if (request.Worker is { } index) return BenchWorker.Run(process, plan, i => MakeJob(targets, plan, i), index);
         Func<int, IBenchJob> make = request.ProcessArguments is { } words ? i => new ProcessJob(words, i) : i => MakeJob(targets, plan, i);
         var report = Drive(request, process, plan, running, make);
-        running.Stop();
+        StopAll(request, running, report);
+        if (report.Failure is not null && report.Reads.Count + report.Writes.Count == 0) throw new ComancheException($"comanche: {request.Device}: {report.Failure}");
         if (request.Json) Console.WriteLine(FioJson.Make(report).ToJsonString(DescribeCommand.Indented));
         else report.Print(Console.Out);
         if (report.Failure is null) return ExitCode.Success;
         TextLog.Say($"comanche: {request.Device}: {report.Failure}");
         return ExitCode.Failed;
+    }
+
+    // Of a device that is gone the end fails too, which says nothing new.
+    private static void StopAll(BenchRequest request, RunningStack running, BenchReport report)
+    {
+        try
+        {
+            running.Stop();
+        }
+        catch (ComancheException) when (request.Attaches && report.Failure is not null)
+        {
+        }
     }
 
     private static RunningStack Start(BenchRequest request, AppProcess process)

@@ -20,8 +20,9 @@ internal static class CtlCommand
         var device = new Argument<string>("DEVICE") { Description = "The new device, as in a stack file: 'slow: { use: block/delay, read: 5ms }'" };
         var below = new Option<string>("--below") { Description = "The device that it is put on top of", HelpName = "NAME", Required = true };
         var name = new Argument<string>("NAME") { Description = "The device that goes" };
-        var other = new Argument<string>("DEVICE") { Description = "The new device, as in a stack file, with the name of the old; or the name alone with --components: a newer build of the same" };
+        var other = new Argument<string>("DEVICE") { Description = "The new device, as in a stack file, with the name of the old; or the name alone: the same anew, of the newer build that --from has" };
         var folder = new Option<string?>("--from") { Description = "The folder of components that has it, or the newer build of it", HelpName = "DIR" };
+        var destroy = new Option<bool>("--yes-destroy") { Description = "Change it although its users will find other data than before" };
         var command = new ExampleCommand(
             "ctl", "Speaks to a stack that runs: looks at it, and changes it under running I/O.",
             "comanche ctl status",
@@ -37,22 +38,28 @@ internal static class CtlCommand
         Add(command, "stats", (_, _) => { }, PrintStats);
         Add(command, "components", (_, _) => { }, answer => Rows(answer, "id", "summary"));
         Add(command, "clients", (_, _) => { }, answer => Rows(answer, "export", "id", "peer", "device", "queues", "in_flight", "memory_bytes"));
-        Add(command, "pause", (_, _) => { }, _ => { });
-        Add(command, "resume", (_, _) => { }, _ => { });
-        Add(command, "stop", (_, _) => { }, _ => { });
+        Add(command, "pause", (_, _) => { }, _ => Terminal.Print("done; clients wait until 'comanche ctl resume'"));
+        Add(command, "resume", (_, _) => { }, _ => Terminal.Print("done"));
+        Add(command, "stop", (_, _) => { }, _ => Terminal.Print("it stops"));
         Add(command, "save", (_, _) => { }, answer => Terminal.Print($"written: {answer["file"]}"));
         Add(command, "insert", (result, parameters) =>
         {
             parameters["device"] = result.GetRequiredValue(device);
             parameters["below"] = result.GetRequiredValue(below);
             AddFolder(parameters, result.GetValue(folder));
-        }, PrintPause, device, below, folder);
+            parameters["yes_destroy"] = result.GetValue(destroy);
+        }, PrintPause, device, below, folder, destroy);
         Add(command, "replace", (result, parameters) =>
         {
             parameters["device"] = result.GetRequiredValue(other);
             AddFolder(parameters, result.GetValue(folder));
-        }, PrintPause, other, folder);
-        Add(command, "remove", (result, parameters) => parameters["name"] = result.GetRequiredValue(name), PrintPause, name);
+            parameters["yes_destroy"] = result.GetValue(destroy);
+        }, PrintPause, other, folder, destroy);
+        Add(command, "remove", (result, parameters) =>
+        {
+            parameters["name"] = result.GetRequiredValue(name);
+            parameters["yes_destroy"] = result.GetValue(destroy);
+        }, PrintPause, name, destroy);
         return command;
     }
 
@@ -101,7 +108,7 @@ internal static class CtlCommand
         {
             if (!File.Exists(file)) throw new BadInputException($"comanche: {file}: there is no such file");
             var path = StackLock.ControlPath(file);
-            return File.Exists(path) ? path : throw new ComancheException($"comanche: {file} is not run by this user, or without a control socket of its own: see --socket");
+            return File.Exists(path) ? path : throw new ComancheException($"comanche: {file} is not run by this user, or was given another control socket by --control, which --socket names");
         }
 
         var alive = StackLock.ControlPaths().Where(Linux.Sockets.IsAlive).ToList();
@@ -156,7 +163,12 @@ internal static class CtlCommand
     private static void Rows(JsonNode rows, params string[] keys)
     {
         var cells = rows.AsArray().Select(r => keys.Select(k => Cell(r![k])).ToArray()).ToList();
-        if (cells.Count == 0) return;
+        if (cells.Count == 0)
+        {
+            Terminal.Print("none");
+            return;
+        }
+
         var widths = keys.Select((k, i) => Math.Max(k.Length, cells.Max(c => c[i].Length))).ToArray();
         foreach (var row in cells.Prepend([.. keys.Select(k => k.Replace('_', ' '))]))
             Terminal.Print(string.Join("  ", row.Select((cell, i) => cell.PadRight(widths[i]))).TrimEnd());

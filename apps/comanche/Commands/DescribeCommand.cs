@@ -52,6 +52,7 @@ internal static class DescribeCommand
             {
                 ["role"] = b.Role, ["interface"] = b.Interface.Name, ["min"] = b.Min, ["max"] = b.Max == int.MaxValue ? null : b.Max,
             })]),
+            ["transparent"] = d.IsTransparent,
             ["options"] = new JsonArray([.. d.Options.Select(o => (JsonNode)ToJson(o))]),
         };
     }
@@ -77,6 +78,7 @@ internal static class DescribeCommand
         if (component.Bindings.Count == 0) Terminal.Print("  stands on   nothing");
         foreach (var binding in component.Bindings)
             Terminal.Print($"  stands on   {binding.Key}: {binding.CountText} × {binding.Interface.Name}");
+        if (component.IsTransparent) Terminal.Print("  transparent it holds what the device below holds, and can come and go under its users");
         Terminal.Print($"  from        {source}");
         Terminal.Print("");
         if (component.Options.Count == 0) Terminal.Print("It has no options of its own.");

@@ -77,7 +77,7 @@ internal static class RunCommand
         var running = RunningStack.Start(stack, process.Stack, new ComposeOptions());
         try
         {
-            var control = new StackControl(running, process, catalog, text, stop.Set);
+            var control = new StackControl(running, process, catalog, text, log, stop.Set);
             using var server = new ControlServer(control, socket ?? StackLock.ControlPath(stack.File.Path), log);
             log.Write(LogLevel.Information, stack.File.Name, $"runs, process {Environment.ProcessId}; {Describe(running)}");
             new LiveView(running, process, log, control.Gate).Show(stop, interval);

@@ -21,7 +21,9 @@ internal sealed class ControlClient : IDisposable
         catch (Exception e) when (e is SocketException or ArgumentException)
         {
             _socket.Dispose();
-            throw new ComancheException($"comanche: no stack answers at {path}: {e.Message}", e);
+            var why = !File.Exists(path) ? "there is no such socket" : e is SocketException { SocketErrorCode: SocketError.ConnectionRefused } ? "whoever made it was killed"
+                : e is SocketException { SocketErrorCode: SocketError.ProtocolType } ? "it is the socket of a shared device, or another one" : "it can't be used";
+            throw new ComancheException($"comanche: no stack answers at {path}: {why}", e);
         }
 
         _messages = new JsonRpcStream(new NetworkStream(_socket));

@@ -12,8 +12,10 @@ namespace Comanche.App.Control;
 /// What can be asked of a stack that runs, method by method (docs/reference/control.md). One request at a time, whoever asks; whatever else touches the running stack takes
 /// <see cref="Gate"/> too.
 /// </summary>
-internal sealed class StackControl(RunningStack running, AppProcess process, ComponentCatalog catalog, string text, Action stop)
+internal sealed class StackControl(RunningStack running, AppProcess process, ComponentCatalog catalog, string text, ILogSink log, Action stop)
 {
+    private static readonly string[] Changing = ["pause", "resume", "insert", "replace", "remove", "save", "stop"];
+
     private static readonly TimeSpan DefaultPatience = TimeSpan.FromSeconds(10);
 
     private readonly StackText _text = new(running.Stack.File.Path, text);
@@ -45,22 +47,29 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
     {
         lock (Gate)
         {
-            return method switch
-            {
-                "status" => Status(),
-                "stats" => Stats(),
-                "components" => new JsonArray([.. catalog.Kinds.Select(k => (JsonNode)DescribeCommand.ToJson(k))]),
-                "clients" => Clients(),
-                "pause" => Changed(() => running.Pause(Patience(parameters))),
-                "resume" => Changed(() => running.GoOn(Patience(parameters))),
-                "insert" => Insert(parameters),
-                "replace" => Replace(parameters),
-                "remove" => Remove(parameters),
-                "save" => Save(),
-                "stop" => Changed(stop),
-                _ => null,
-            };
+            var result = Choose(method, parameters);
+            if (result is not null && Changing.Contains(method)) log.Write(LogLevel.Information, "control", $"{method} {string.Join(' ', parameters.Select(p => $"{p.Key}: {p.Value}"))}".TrimEnd());
+            return result;
         }
+    }
+
+    private JsonNode? Choose(string method, JsonObject parameters)
+    {
+        return method switch
+        {
+            "status" => Status(),
+            "stats" => Stats(),
+            "components" => new JsonArray([.. catalog.Kinds.Select(k => (JsonNode)DescribeCommand.ToJson(k))]),
+            "clients" => Clients(),
+            "pause" => Changed(() => running.Pause(Patience(parameters))),
+            "resume" => Changed(() => running.GoOn(Patience(parameters))),
+            "insert" => Insert(parameters),
+            "replace" => Replace(parameters),
+            "remove" => Remove(parameters),
+            "save" => Save(),
+            "stop" => Changed(stop),
+            _ => null,
+        };
     }
 
     private JsonObject Status() => new()
@@ -164,7 +173,7 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
     private JsonObject Insert(JsonObject parameters)
     {
         var (device, below) = (Text(parameters, "device"), Text(parameters, "below"));
-        var change = running.Insert(device, below, Components(parameters), Patience(parameters));
+        var change = running.Insert(device, below, Components(parameters), Patience(parameters), IsMeant(parameters));
         _text.Insert(device, below);
         return Report(change);
     }
@@ -173,8 +182,8 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
     {
         // A name alone means: the same, of the newer build that a folder of components has.
         var device = Text(parameters, "device");
-        if (!device.Contains(':', StringComparison.Ordinal)) return Report(running.Renew(device, Components(parameters), Patience(parameters)));
-        var change = running.Replace(device, Components(parameters), Patience(parameters));
+        if (!device.Contains(':', StringComparison.Ordinal)) return Report(running.Renew(device, Components(parameters), Patience(parameters), IsMeant(parameters)));
+        var change = running.Replace(device, Components(parameters), Patience(parameters), IsMeant(parameters));
         _text.Replace(device);
         return Report(change);
     }
@@ -183,7 +192,7 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
     {
         var name = Text(parameters, "name");
         var below = running.Find(name)?.Definition.Bindings.FirstOrDefault().Device?.Name ?? "";
-        var change = running.Remove(name, Patience(parameters));
+        var change = running.Remove(name, Patience(parameters), IsMeant(parameters));
         _text.Remove(name, below);
         return Report(change);
     }
@@ -191,15 +200,32 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
     private JsonObject Save()
     {
         var path = running.Stack.File.Path;
+        if (!File.Exists(path)) throw new ComancheException($"{path} is not there any more");
+        var target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(path);
         if (_text.Problem is { } problem) throw new ComancheException($"the changes can't be written into {path}: {problem}");
         if (!_text.Says(running.Stack.File)) throw new ComancheException($"the changes can't be written into {path}: its text can't be kept up with them");
         if (File.ReadAllText(path) != _onDisk) throw new ComancheException($"{path} was changed by somebody else since the stack was started or saved; nothing was written");
-        var temporary = $"{path}.{Environment.ProcessId}.new";
-        File.WriteAllText(temporary, _text.Text);
-        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(temporary, File.GetUnixFileMode(path));
-        File.Move(temporary, path, overwrite: true);
+        Overwrite(target, _text.Text);
         _onDisk = _text.Text;
         return new JsonObject { ["file"] = Path.GetFullPath(path) };
+    }
+
+    // Whole or not at all: beside the file first, then in its place.
+    private static void Overwrite(string path, string text)
+    {
+        var mode = File.GetUnixFileMode(path);
+        if ((mode & (UnixFileMode.UserWrite | UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) == 0) throw new ComancheException($"{path} is write-protected; nothing was written");
+        var temporary = $"{path}.{Environment.ProcessId}.new";
+        try
+        {
+            File.WriteAllText(temporary, text);
+            File.SetUnixFileMode(temporary, mode);
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ComancheException($"{path} can't be written: its folder does not permit it, or is full; nothing was written", e);
+        }
     }
 
     private ComponentCatalog Components(JsonObject parameters)
@@ -209,6 +235,8 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
         own.AddFolder(Text(parameters, "components"), Catalog.Native);
         return own;
     }
+
+    private static bool IsMeant(JsonObject parameters) => parameters["yes_destroy"] is JsonValue value && value.TryGetValue<bool>(out var meant) && meant;
 
     private static JsonObject Report(StackChange change) => new() { ["pause_us"] = Math.Round(change.Pause.TotalMicroseconds, 1) };
 

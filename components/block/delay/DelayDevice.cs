@@ -36,6 +36,7 @@ public sealed record DelayOptions
 /// </summary>
 [Component("block/delay", "4f6f2a51-54c1-4b0a-8f4e-0d6c1f6b1a04", "A filter that adds latency to reads, writes and flushes")]
 [Binds(typeof(IBlockDevice))]
+[Transparent]
 [GeneratedComClass]
 public sealed unsafe partial class DelayDevice(IHost host, DelayOptions options) : BlockFilter(host), IPlanned
 {

@@ -8,6 +8,7 @@ namespace Comanche.Block;
 /// </summary>
 [Component("block/error", "4f6f2a51-54c1-4b0a-8f4e-0d6c1f6b1a05", "A filter that injects faults: failed, torn, dropped, corrupted and misdirected I/O")]
 [Binds(typeof(IBlockDevice))]
+[Transparent]
 [GeneratedComClass]
 public sealed unsafe partial class ErrorDevice : BlockFilter, IPlanned, IFaultInjection
 {

@@ -28,6 +28,7 @@ public sealed record LogWritesOptions
 /// </remarks>
 [Component("block/log-writes", "4f6f2a51-54c1-4b0a-8f4e-0d6c1f6b1a06", "A filter that records every write and flush in a log that can be replayed to any point")]
 [Binds(typeof(IBlockDevice))]
+[Transparent]
 [Binds(typeof(IBlockDevice), Role = "log")]
 [GeneratedComClass]
 public sealed unsafe partial class LogWritesDevice(IHost host, LogWritesOptions options) : BlockFilter(host), IPlanned, IWriteLog

@@ -13,6 +13,7 @@ public sealed record PassOptions
 /// <summary>A filter that passes everything on: the shortest one, and the measure of what a layer costs.</summary>
 [Component("block/pass", "4f6f2a51-54c1-4b0a-8f4e-0d6c1f6b1a03", "A filter that passes everything on; measures what a layer costs")]
 [Binds(typeof(IBlockDevice))]
+[Transparent]
 [GeneratedComClass]
 public sealed unsafe partial class PassDevice(IHost host, PassOptions options) : BlockFilter(host), IPlanned
 {

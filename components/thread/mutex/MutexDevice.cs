@@ -16,6 +16,7 @@ public sealed record MutexDeviceOptions
 /// </summary>
 [Component("thread/mutex", "5f8a4d90-2d0e-4bd4-9a4b-0b1b6ad1c3f7", "Shares a device among threads by a lock around one queue of it")]
 [Binds(typeof(IBlockDevice))]
+[Transparent]
 [GeneratedComClass]
 public sealed unsafe partial class MutexDevice(IHost host, MutexDeviceOptions options) : BlockFilter(host), IPlanned
 {

@@ -23,6 +23,7 @@ public sealed record QueueDeviceOptions
 /// </summary>
 [Component("thread/queue", "0d2b8c1e-5d0a-4f0e-8f3c-6a5f2b7c9e41", "Shares a device among threads by lock-free rings to the one thread that owns it")]
 [Binds(typeof(IBlockDevice))]
+[Transparent]
 [GeneratedComClass]
 public sealed unsafe partial class QueueDevice(IHost host, QueueDeviceOptions options) : BlockFilter(host), IPlanned
 {

@@ -96,6 +96,7 @@ internal unsafe struct ShareMessage
             {
                 var room = new Span<byte>(text, TextBytes);
                 room.Clear();
+                if (Encoding.UTF8.GetByteCount(value) >= TextBytes) value = value[..(TextBytes / 4 * 3)] + "…"; // Longer than any name; few letters take more than a byte.
                 Encoding.UTF8.GetEncoder().Convert(value, room[..^1], flush: true, out _, out _, out _);
             }
         }

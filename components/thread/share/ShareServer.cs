@@ -190,7 +190,9 @@ internal sealed class ShareServer : IPoller
                 Sockets.Close(socket);
             }
 
-            if (refusal is not null) Counters.Refused();
+            if (refusal is null) continue;
+            Counters.Refused();
+            _host.Log(LogLevel.Warning, $"client {_lastSession} is refused: {refusal}");
         }
     }
 

@@ -191,7 +191,7 @@ internal sealed unsafe class ShareSession
     {
         if (_server.Find(message.Text) is not { } device)
         {
-            Refuse(ref message, $"no device '{message.Text}' is shared here; there are {_server.Names}");
+            Refuse(ref message, message.Text.Length == 0 ? $"several devices are shared: say which of {_server.Names}" : $"no device '{message.Text}' is shared here; there are {_server.Names}");
             return;
         }
 
@@ -205,6 +205,7 @@ internal sealed unsafe class ShareSession
         Device = device;
         PublishEvents();
         _server.Counters.Attached();
+        _host.Log(LogLevel.Information, $"client {Id} attached to {device.Name}: {Describe().Peer}");
         Describe(ref message);
         message.Length = (ulong)_options.MaxDepth;
         message.Segments = message.Volume.MaxSegments;

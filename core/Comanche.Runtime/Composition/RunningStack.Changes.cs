@@ -18,7 +18,8 @@ public sealed partial class RunningStack
     /// <param name="below">The name of the other.</param>
     /// <param name="catalog">The components.</param>
     /// <param name="patience">How long queues may take to come to rest.</param>
-    public StackChange Insert(string device, string below, ComponentCatalog catalog, TimeSpan patience)
+    /// <param name="isMeant">Whether what stands on it may see another content than before.</param>
+    public StackChange Insert(string device, string below, ComponentCatalog catalog, TimeSpan patience, bool isMeant = false)
     {
         var definition = ReadDevice(device, below);
         var lower = FindLayer(below);
@@ -27,6 +28,7 @@ public sealed partial class RunningStack
         devices.Insert(devices.FindIndex(d => d.Name == below) + 1, definition);
         var next = CheckChange(devices, definition.Name, catalog);
         var upper = next.Find(definition.Name)!;
+        if (!isMeant && !IsTransparent(upper)) throw OtherContent(upper, "inserted");
 
         // The edge that everybody holds will lead to the new device; another one, for that alone, leads to the old.
         var edge = lower.Edge;
@@ -53,10 +55,14 @@ public sealed partial class RunningStack
     }
 
     /// <summary>Takes a device away that stands on one other only: what stood on it stands on that.</summary>
-    public StackChange Remove(string name, TimeSpan patience)
+    /// <param name="name">The device.</param>
+    /// <param name="patience">How long queues may take to come to rest.</param>
+    /// <param name="isMeant">Whether what stood on it may see another content than before.</param>
+    public StackChange Remove(string name, TimeSpan patience, bool isMeant = false)
     {
         var upper = FindLayer(name);
         if (upper.Device.Definition.Bindings is not [("", var below, _)]) throw new ComancheException($"'{name}' can't be removed: it does not stand on one device alone");
+        if (!isMeant && !IsTransparent(upper.Device.Definition)) throw OtherContent(upper.Device.Definition, "removed");
         var lower = FindLayer(below.Name);
         var others = Stack.Devices.Where(d => d.Name != name && d.Bindings.Any(b => b.Device.Name == below.Name)).Select(d => d.Name).ToList();
         if (others.Count != 0) throw new ComancheException($"'{name}' can't be removed: '{below.Name}' is used by {string.Join(", ", others)} too");
@@ -92,18 +98,20 @@ public sealed partial class RunningStack
     /// <param name="device">The new device, as in a stack file; its name is that of the old. Without <c>on:</c> it stands on the same.</param>
     /// <param name="catalog">The components, the newer build among them.</param>
     /// <param name="patience">How long queues may take to come to rest.</param>
-    public StackChange Replace(string device, ComponentCatalog catalog, TimeSpan patience)
+    /// <param name="isMeant">Whether what stands on it may see another content than before.</param>
+    public StackChange Replace(string device, ComponentCatalog catalog, TimeSpan patience, bool isMeant = false)
     {
         var definition = ReadDevice(device, null);
         var place = FindLayer(definition.Name);
         if (definition.Bindings.Count == 0) definition = definition.With(place.Device.Definition.Definition.Bindings);
-        return Replace(definition, place, catalog, patience);
+        return Replace(definition, place, catalog, patience, isMeant);
     }
 
-    private StackChange Replace(StackDevice definition, (RunningDevice Device, Edge Edge) place, ComponentCatalog catalog, TimeSpan patience)
+    private StackChange Replace(StackDevice definition, (RunningDevice Device, Edge Edge) place, ComponentCatalog catalog, TimeSpan patience, bool isMeant)
     {
         var next = CheckChange([.. Stack.File.Devices.Select(d => d.Name == definition.Name ? definition : d)], definition.Name, catalog);
         var upper = next.Find(definition.Name)!;
+        if (!isMeant && !StaysTheSame(place.Device.Definition, upper)) throw OtherContent(upper, "put into its place");
         var old = place.Edge.Component;
         var made = MakeAlone(upper, name => Find(name)!.Component);
         TimeSpan pause;
@@ -129,13 +137,17 @@ public sealed partial class RunningStack
     /// <param name="name">The device.</param>
     /// <param name="catalog">Where the newer build is.</param>
     /// <param name="patience">How long queues may take to come to rest.</param>
-    public StackChange Renew(string name, ComponentCatalog catalog, TimeSpan patience)
+    /// <param name="isMeant">Whether what stands on it may see another content than before.</param>
+    public StackChange Renew(string name, ComponentCatalog catalog, TimeSpan patience, bool isMeant = false)
     {
         var place = FindLayer(name);
+
+        // The same component over the same medium finds there what it left; what it held in memory alone it does not.
+        isMeant |= VolumeOf(place.Edge).Has(VolumeCapabilities.Persistent);
         var definition = place.Device.Definition.Definition;
         var copy = definition.With(definition.Bindings);
         copy.IsCollectible = true;
-        return Replace(copy, place, catalog, patience);
+        return Replace(copy, place, catalog, patience, isMeant);
     }
 
     /// <summary>Lets all I/O stand still at the tops of the stack, what is in flight being done; clients wait. Throws where that does not come about in time, and all goes on.</summary>
@@ -167,6 +179,16 @@ public sealed partial class RunningStack
 
     /// <summary>Whether I/O stands still.</summary>
     public bool IsPaused => Tops().Any(e => e.IsHeld);
+
+    private static bool IsTransparent(CheckedDevice device) => device.Kind is { Description.IsTransparent: true };
+
+    // Both show what is below them, and that is the same.
+    private static bool StaysTheSame(CheckedDevice before, CheckedDevice now) =>
+        IsTransparent(before) && IsTransparent(now)
+        && before.Bindings.Where(b => b.Role.Length == 0).Select(b => b.Device.Name).SequenceEqual(now.Bindings.Where(b => b.Role.Length == 0).Select(b => b.Device.Name));
+
+    private static ComancheException OtherContent(CheckedDevice device, string what) =>
+        new($"'{device.Name}' ({device.Definition.Use}) can't be {what} under its users just like that: they would find other data than before. --yes-destroy says that this is meant");
 
     private IEnumerable<Edge> Tops()
     {

@@ -89,8 +89,8 @@ public sealed class StackText
     {
         if (names.Count == 0 || Parse(device).Bindings.Count != 0) return device;
         var on = names.Count == 1 ? names[0] : $"[{string.Join(", ", names)}]";
-        var brace = device.IndexOf('{', StringComparison.Ordinal);
-        return brace < 0 ? $"{device.TrimEnd()}\n  on: {on}" : $"{device[..(brace + 1)]} on: {on},{device[(brace + 1)..]}";
+        var brace = device.LastIndexOf('}');
+        return brace < 0 || !device.Contains('{', StringComparison.Ordinal) ? $"{device.TrimEnd()}\n  on: {on}" : $"{device[..brace].TrimEnd().TrimEnd(',')}, on: {on} {device[brace..]}";
     }
 
     private static IEnumerable<string> Indented(string device, int indent) => device.TrimEnd().Split('\n').Select(line => new string(' ', indent) + line);

@@ -121,6 +121,9 @@ public sealed record ComponentDescription(
     /// <summary>The row of the table: the first half of the id.</summary>
     public string Row => Id.IndexOf('/') is > 0 and var slash ? Id[..slash] : Id;
 
+    /// <summary>Whether it holds just what the one device below it holds, at the same addresses (<see cref="TransparentAttribute"/>).</summary>
+    public bool IsTransparent { get; init; }
+
     /// <summary>Whether it is a block device.</summary>
     public bool IsBlockDevice => Has(typeof(IBlockDevice).GUID);
 

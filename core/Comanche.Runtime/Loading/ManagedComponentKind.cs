@@ -67,7 +67,10 @@ internal sealed class ManagedComponentKind(string id, Guid uuid, string summary,
             var parameters = constructor.GetParameters();
             var options = parameters.Length == 2 ? parameters[1].ParameterType : null;
             var description = new ComponentDescription(
-                id, uuid, summary, InterfacesOf(type), BindingsOf(type), options is null ? [] : ManagedOptions.Describe(options));
+                id, uuid, summary, InterfacesOf(type), BindingsOf(type), options is null ? [] : ManagedOptions.Describe(options))
+            {
+                IsTransparent = type.IsDefined(typeof(TransparentAttribute), inherit: true),
+            };
             return new Loaded(type, constructor, options, description.Checked());
         }
         catch (Exception e) when (e is BadImageFormatException or IOException or TypeLoadException or ReflectionTypeLoadException or MissingMethodException)

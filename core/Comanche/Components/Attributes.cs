@@ -39,6 +39,12 @@ public sealed class BindsAttribute(Type contract) : Attribute
 }
 
 /// <summary>
+/// Says that a device over one other holds just what that one holds, at the same addresses: so it can come and go under those who use it. Without it a change of a running stack that touches the device has to be meant.
+/// </summary>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class TransparentAttribute : Attribute;
+
+/// <summary>
 /// Describes a property of an options record. Its name in stack files is the property's in kebab-case (<c>BlockSize</c> →
 /// <c>block-size</c>), its default is the property's initial value. Types: <c>string</c>, <c>bool</c>, integers, <c>double</c>,
 /// <see cref="ByteSize"/>, <see cref="TimeSpan"/>, enums, and records or lists (<c>IReadOnlyList</c>) of these.

@@ -5,6 +5,7 @@ namespace Comanche.Examples;
 /// <summary>A filter that counts the blocks which pass. Whatever it does not define goes to the device below.</summary>
 [Component("example/count", "7d1c3a52-0f6e-4c1b-9a60-5e2b8f4d7a13", "Counts the blocks that are read and written; an example")]
 [Binds(typeof(IBlockDevice))]
+[Transparent]
 [GeneratedComClass]
 public sealed partial class CountDevice(IHost host) : BlockFilter(host), IPlanned
 {
