@@ -31,6 +31,7 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
         ["stats"] = "what every device did, with latencies, and all counters",
         ["components"] = "the components that can be inserted",
         ["clients"] = "who uses the exports",
+        ["limit"] = "set what a client of an export may use, or every client",
         ["pause"] = "let I/O stand still; clients wait",
         ["resume"] = "let I/O go on",
         ["insert"] = "put a device between another one and what stands on it",
@@ -51,6 +52,7 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
                 "stats" => Stats(),
                 "components" => new JsonArray([.. catalog.Kinds.Select(k => (JsonNode)DescribeCommand.ToJson(k))]),
                 "clients" => Clients(),
+                "limit" => Changed(() => ClientLimits.Set(running, parameters)),
                 "pause" => Changed(() => running.Pause(Patience(parameters))),
                 "resume" => Changed(() => running.GoOn(Patience(parameters))),
                 "insert" => Insert(parameters),
@@ -153,11 +155,7 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
         var rows = from export in running.Devices
                    where export.Component is IServesClients
                    from client in ((IServesClients)export.Component).GetClients()
-                   select (JsonNode)new JsonObject
-                   {
-                       ["export"] = export.Name, ["id"] = client.Id, ["peer"] = client.Peer, ["device"] = client.Device, ["queues"] = client.Queues, ["in_flight"] = client.InFlight,
-                       ["memory_bytes"] = client.MemoryBytes,
-                   };
+                   select (JsonNode)ClientLimits.Describe(export.Name, client);
         return new JsonArray([.. rows]);
     }
 
