@@ -70,6 +70,20 @@ public sealed class ControlTests : IDisposable
     }
 
     [Fact]
+    public void A_client_is_limited_while_it_runs()
+    {
+        using var run = Start();
+        using (var load = new CliProcess(Cli.Executable, _folder.Path, "bench", "--attach", "share.sock", "--rw", "randread", "--iodepth", "8", "--runtime", "300"))
+        {
+            WaitForClients(1);
+            LimitTheOnlyClient();
+        }
+
+        Ctl("stop");
+        Assert.Equal(0, run.Wait(Patience).ExitCode);
+    }
+
+    [Fact]
     public void What_cannot_be_done_is_said_in_one_line()
     {
         using var run = Start();
@@ -83,6 +97,12 @@ public sealed class ControlTests : IDisposable
             (["replace", "disk: { use: block/memory, size: 1MiB }", "--yes-destroy"], "fewer than 32768"),
             (["remove", "disk"], "can't be removed"),
             (["remove", "share"], "is no block device"),
+            (["limit", "shade", "1", "--iops", "1"], "there is no export 'shade'; did you mean 'share'?"),
+            (["limit", "disk", "1", "--iops", "1"], "'disk' does not limit its clients"),
+            (["limit", "share", "1", "--iops", "1"], "there is no client 1"),
+            (["limit", "share", "*"], "at least one of iops, bandwidth and burst"),
+            (["limit", "share", "*", "--iops", "-1"], "is no number of I/Os per second"),
+            (["limit", "share", "*", "--burst", "2h"], "not from 0s to 1h"),
         })
         {
             var result = Cli.Run(_folder.Path, ["ctl", "--socket", "ctl.sock", .. words]);
@@ -112,6 +132,27 @@ public sealed class ControlTests : IDisposable
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Socket));
     }
 
+    private void LimitTheOnlyClient()
+    {
+        Assert.Null(Ask("clients")[0]!["iops"]);
+        Ctl("limit", "share", Ask("clients")[0]!["id"]!.ToString(), "--iops", "400", "--burst", "10ms");
+        Ctl("limit", "share", "*", "--bandwidth", "64MiB");
+        var client = Ask("clients")[0]!;
+        Assert.Equal((400, 64L << 20, 10_000.0), (client["iops"]!.GetValue<int>(), client["bandwidth"]!.GetValue<long>(), client["burst_us"]!.GetValue<double>()));
+        Assert.Contains("67108864", Ctl("clients"), StringComparison.Ordinal);
+
+        // Both looks lie within what the clock takes, however slow the machine is; unlimited it would be hundreds of times as many.
+        var clock = global::System.Diagnostics.Stopwatch.StartNew();
+        var before = Reads();
+        Thread.Sleep(1000);
+        var after = Reads();
+        Assert.InRange(after - before, 1, 400 * (clock.Elapsed.TotalSeconds + 1));
+        Ctl("limit", "share", "*", "--iops", "0", "--bandwidth", "0");
+        Assert.Null(Ask("clients")[0]!["iops"]);
+        var until = DateTime.UtcNow + Patience;
+        while (Reads() < after + 20_000) Assert.True(DateTime.UtcNow < until, "it is limited still");
+    }
+
     private CliProcess Start()
     {
         var run = new CliProcess(Cli.Executable, _folder.Path, "run", "s.yaml", "--control", "ctl.sock");
@@ -131,6 +172,8 @@ public sealed class ControlTests : IDisposable
         Assert.True(result.ExitCode == 0, result.Error);
         return result.Output;
     }
+
+    private long Reads() => Ask("stats")["devices"]![0]!["read"]?["operations"]!.GetValue<long>() ?? 0;
 
     private JsonNode Ask(string method) => JsonNode.Parse(Ctl(method, "--json"))!;
 

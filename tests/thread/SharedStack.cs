@@ -44,6 +44,9 @@ internal sealed class SharedStack : IDisposable
 
     public MemoryRegistry Memory => _process.Memory;
 
+    /// <summary>What serves the clients.</summary>
+    public Reactor Reactor => _process.DefaultReactor;
+
     public List<StrictDevice> Devices { get; } = [];
 
     /// <summary>What sees every buffer that goes to a device, where that was asked for.</summary>

@@ -21,6 +21,11 @@ internal static class CtlCommand
         var below = new Option<string>("--below") { Description = "The device that it is put on top of", HelpName = "NAME", Required = true };
         var name = new Argument<string>("NAME") { Description = "The device that goes" };
         var other = new Argument<string>("DEVICE") { Description = "The new device, as in a stack file, with the name of the old; or the name alone: the same anew, of the newer build that --from has" };
+        var export = new Argument<string>("EXPORT") { Description = "The export, a thread/share" };
+        var client = new Argument<string>("CLIENT") { Description = "The client's id, as 'clients' says it; '*' for all there are and those to come" };
+        var iops = new Option<string?>("--iops") { Description = "I/Os per second; 0 is no limit", HelpName = "NUMBER" };
+        var bandwidth = new Option<string?>("--bandwidth") { Description = "Bytes per second, like 100MiB; 0 is no limit", HelpName = "SIZE" };
+        var burst = new Option<string?>("--burst") { Description = "For how long an idle client saves up, like 100ms", HelpName = "TIME" };
         var folder = new Option<string?>("--from") { Description = "The folder of components that has it, or the newer build of it", HelpName = "DIR" };
         var destroy = new Option<bool>("--yes-destroy") { Description = "Change it although its users will find other data than before" };
         var command = new ExampleCommand(
@@ -30,6 +35,7 @@ internal static class CtlCommand
             "comanche ctl insert 'slow: { use: block/delay, read: 5ms }' --below memory0",
             "comanche ctl replace 'slow: { use: block/delay, read: 1ms }'",
             "comanche ctl remove slow",
+            "comanche ctl limit share 3 --iops 1000 --bandwidth 50MiB",
             "comanche ctl save")
         {
             Socket, Stack, Json, Timeout,
@@ -37,11 +43,19 @@ internal static class CtlCommand
         Add(command, "status", (_, _) => { }, PrintStatus);
         Add(command, "stats", (_, _) => { }, PrintStats);
         Add(command, "components", (_, _) => { }, answer => Rows(answer, "id", "summary"));
-        Add(command, "clients", (_, _) => { }, answer => Rows(answer, "export", "id", "peer", "device", "queues", "in_flight", "memory_bytes"));
+        Add(command, "clients", (_, _) => { }, answer => Rows(answer, "export", "id", "peer", "device", "queues", "in_flight", "memory_bytes", "iops", "bandwidth"));
         Add(command, "pause", (_, _) => { }, _ => Terminal.Print("done; clients wait until 'comanche ctl resume'"));
         Add(command, "resume", (_, _) => { }, _ => Terminal.Print("done"));
         Add(command, "stop", (_, _) => { }, _ => Terminal.Print("it stops"));
         Add(command, "save", (_, _) => { }, answer => Terminal.Print($"written: {answer["file"]}"));
+        Add(command, "limit", (result, parameters) =>
+        {
+            parameters["export"] = result.GetRequiredValue(export);
+            parameters["client"] = result.GetRequiredValue(client);
+            foreach (var option in (Option<string?>[])[iops, bandwidth, burst])
+                if (result.GetValue(option) is { } value)
+                    parameters[option.Name.TrimStart('-')] = value;
+        }, _ => Terminal.Print("done"), export, client, iops, bandwidth, burst);
         Add(command, "insert", (result, parameters) =>
         {
             parameters["device"] = result.GetRequiredValue(device);

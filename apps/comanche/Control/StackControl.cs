@@ -9,12 +9,12 @@ using Comanche.Runtime.Loading;
 namespace Comanche.App.Control;
 
 /// <summary>
-/// What can be asked of a stack that runs, method by method (docs/reference/control.md). One request at a time, whoever asks; whatever else touches the running stack takes
+/// What can be asked of a stack that runs, method by method (docs/guide/control.md). One request at a time, whoever asks; whatever else touches the running stack takes
 /// <see cref="Gate"/> too.
 /// </summary>
 internal sealed class StackControl(RunningStack running, AppProcess process, ComponentCatalog catalog, string text, ILogSink log, Action stop)
 {
-    private static readonly string[] Changing = ["pause", "resume", "insert", "replace", "remove", "save", "stop"];
+    private static readonly string[] Changing = ["pause", "resume", "limit", "insert", "replace", "remove", "save", "stop"];
 
     private static readonly TimeSpan DefaultPatience = TimeSpan.FromSeconds(10);
 
@@ -33,6 +33,7 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
         ["stats"] = "what every device did, with latencies, and all counters",
         ["components"] = "the components that can be inserted",
         ["clients"] = "who uses the exports",
+        ["limit"] = "set what a client of an export may use, or every client",
         ["pause"] = "let I/O stand still; clients wait",
         ["resume"] = "let I/O go on",
         ["insert"] = "put a device between another one and what stands on it",
@@ -61,6 +62,7 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
             "stats" => Stats(),
             "components" => new JsonArray([.. catalog.Kinds.Select(k => (JsonNode)DescribeCommand.ToJson(k))]),
             "clients" => Clients(),
+            "limit" => Changed(() => ClientLimits.Set(running, parameters)),
             "pause" => Changed(() => running.Pause(Patience(parameters))),
             "resume" => Changed(() => running.GoOn(Patience(parameters))),
             "insert" => Insert(parameters),
@@ -162,11 +164,7 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
         var rows = from export in running.Devices
                    where export.Component is IServesClients
                    from client in ((IServesClients)export.Component).GetClients()
-                   select (JsonNode)new JsonObject
-                   {
-                       ["export"] = export.Name, ["id"] = client.Id, ["peer"] = client.Peer, ["device"] = client.Device, ["queues"] = client.Queues, ["in_flight"] = client.InFlight,
-                       ["memory_bytes"] = client.MemoryBytes,
-                   };
+                   select (JsonNode)ClientLimits.Describe(export.Name, client);
         return new JsonArray([.. rows]);
     }
 

@@ -8,7 +8,8 @@ namespace Comanche.Threading;
 /// </summary>
 /// <remarks>
 /// <para>A turn takes at most <c>burst</c> submissions of a client before the next one has its turn, so that one that always has more can't keep others waiting. What
-/// the device refuses waits here, and nothing is taken meanwhile: the rings are the back-pressure.</para>
+/// the device refuses waits here, and nothing is taken meanwhile: the rings are the back-pressure. So they are for a client that has used up its <see cref="RateLimit"/>; others
+/// are taken on.</para>
 /// <para>Reactor thread only. Nothing is allocated by <see cref="Poll"/>.</para>
 /// </remarks>
 internal sealed unsafe class Lane : IPoller, IClients, IDisposable
@@ -126,10 +127,16 @@ internal sealed unsafe class Lane : IPoller, IClients, IDisposable
 
         // Orders the words before the look at the rings; pairs with the barrier in the client's Submit.
         Interlocked.MemoryBarrier();
+        var deadline = WaitSet.Forever;
         for (var i = 0; i < _portCount; i++)
-            if (_ports[i] is { HasSubmissions: true })
-                return 0;
-        var deadline = _queue.Arm(waitSet);
+        {
+            if (_ports[i] is not { HasSubmissions: true } port) continue;
+            var wait = port.IsHeld ? TimeToTokens(port) : 0;
+            if (wait == 0) return 0;
+            deadline = Math.Min(deadline, wait);
+        }
+
+        deadline = Math.Min(deadline, _queue.Arm(waitSet));
         return _from != _to || _givingUp != 0 ? Math.Min(deadline, RetryNs) : deadline;
     }
 
@@ -174,11 +181,18 @@ internal sealed unsafe class Lane : IPoller, IClients, IDisposable
             var place = _next + i;
             if (place >= _portCount) place -= _portCount;
             if (_ports[place] is not { HasSubmissions: true } port) continue;
-            _to += port.Take(_batch + _to, Math.Min(_burst, BatchRoom - _to));
-            taken++;
+            var took = port.Take(_batch + _to, Math.Min(_burst, BatchRoom - _to));
+            _to += took;
+            if (!port.IsHeld || took != 0 || port.HasNews) taken++; // Waiting for tokens is no work.
         }
 
         return taken;
+    }
+
+    private long TimeToTokens(Port port)
+    {
+        var now = _host.GetTime();
+        return (long)(port.ReadyAt(now) - now);
     }
 
     private void Submit()

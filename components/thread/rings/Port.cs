@@ -20,6 +20,8 @@ internal abstract unsafe class Port : IDisposable
     private readonly DescriptorSlab _slab;
     private readonly IoDescriptor** _byIndex; // What of the client's is in flight.
     private ulong _nextSubmission, _nextCompletion;
+    private RateLimit? _limit;
+    private IHost? _clock; // Where there is a limit.
     private bool _disposed;
 
     /// <summary>Makes the server's end over a client's rings.</summary>
@@ -55,6 +57,20 @@ internal abstract unsafe class Port : IDisposable
     /// <summary>Whether a submission waits. What it is may still be nonsense.</summary>
     public bool HasSubmissions => !HasGivenUp && _slab.Available != 0 && _channel.HasSubmission(_nextSubmission);
 
+    /// <summary>Whether the next submission waits for tokens: it was looked at, and is limited.</summary>
+    public bool IsHeld { get; private set; }
+
+    /// <summary>When the submission that is held may be taken, not before <paramref name="now"/>.</summary>
+    public ulong ReadyAt(ulong now) => _limit is null ? now : _limit.ReadyAt(now);
+
+    /// <summary>Sets what limits the client, or null. Its other queues may have the same.</summary>
+    public void SetLimit(RateLimit? limit, IHost clock)
+    {
+        _limit = limit;
+        _clock = clock;
+        IsHeld = false;
+    }
+
     /// <summary>The place in its lane of the port that a descriptor is for.</summary>
     public static uint PortOf(IoDescriptor* descriptor) => (uint)(descriptor->Tag >> PortShift);
 
@@ -63,6 +79,7 @@ internal abstract unsafe class Port : IDisposable
     /// </summary>
     public int Take(IoDescriptor** batch, int most)
     {
+        if (_limit is not null) return TakeLimited(batch, most, _limit);
         var count = 0;
         var position = _nextSubmission;
         for (var seen = 0; seen < most && _slab.Available != 0 && _channel.HasSubmission(position); seen++)
@@ -70,6 +87,37 @@ internal abstract unsafe class Port : IDisposable
             var descriptor = _slab.Take();
             *descriptor = *_channel.Submission(position++);
             if (Admit(descriptor)) batch[count++] = descriptor;
+        }
+
+        if (position == _nextSubmission) return 0;
+        _nextSubmission = position;
+        Volatile.Write(ref *_channel.Taken, position);
+        return count;
+    }
+
+    // As Take, as far as there are tokens; what is not limited is taken without. It is the private copy that is judged, since the client could change what lies in the ring.
+    private int TakeLimited(IoDescriptor** batch, int most, RateLimit limit)
+    {
+        var now = _clock!.GetTime();
+        var count = 0;
+        var position = _nextSubmission;
+        IsHeld = false;
+        for (var seen = 0; seen < most && _slab.Available != 0 && _channel.HasSubmission(position); seen++)
+        {
+            var descriptor = _slab.Take();
+            *descriptor = *_channel.Submission(position);
+            var isLimited = RateLimit.Covers(descriptor->Operation);
+            if (isLimited && limit.ReadyAt(now) > now)
+            {
+                _slab.Return(descriptor);
+                IsHeld = true;
+                break;
+            }
+
+            position++;
+            if (!Admit(descriptor)) continue;
+            if (isLimited) limit.Draw(descriptor, now);
+            batch[count++] = descriptor;
         }
 
         if (position == _nextSubmission) return 0;

@@ -11,7 +11,7 @@ namespace Comanche.Threading;
 [Component("thread/share", "b6a0f7c4-7a0b-4d58-9c56-2c1de07b4f3a", "Shares devices with other processes, by rings in shared memory")]
 [Binds(typeof(IBlockDevice), Min = 1, Max = 64)]
 [GeneratedComClass]
-public sealed unsafe partial class ShareExport(IHost host, ShareOptions options) : Component(host), IPlanned, IServesClients
+public sealed unsafe partial class ShareExport(IHost host, ShareOptions options) : Component(host), IPlanned, IServesClients, ILimitsClients
 {
     private IReactor? _reactor;
     private ShareServer? _server;
@@ -33,6 +33,15 @@ public sealed unsafe partial class ShareExport(IHost host, ShareOptions options)
         IReadOnlyList<ClientInfo> clients = [];
         if (_server is { } server) _reactor!.Invoke(() => clients = server.Describe());
         return clients;
+    }
+
+    /// <inheritdoc/>
+    public void SetLimit(ulong? client, Func<ClientLimit, ClientLimit> change)
+    {
+        var server = _server ?? throw new ComancheException($"{Name}: it is not started");
+        string? problem = null;
+        _reactor!.Invoke(() => problem = server.SetLimit(client, change));
+        if (problem is not null) throw new ComancheException($"{Name}: {problem}");
     }
 
     /// <inheritdoc/>
@@ -103,6 +112,8 @@ public sealed unsafe partial class ShareExport(IHost host, ShareOptions options)
             if (AllowList.Problem(text) is { } problem)
                 yield return ("allow", problem);
         if (options.Mode.Length != 0 && ParseMode(options.Mode) is null) yield return ("mode", $"'{options.Mode}' is not octal, like 0660");
+        if (new ClientLimit(options.ClientIops, options.ClientBandwidth, options.ClientBurst).Problem is { } limit)
+            yield return ($"client-{limit[..limit.IndexOf(':', StringComparison.Ordinal)]}", limit[(limit.IndexOf(':', StringComparison.Ordinal) + 2)..]);
     }
 
     private static uint ModeOf(ShareOptions options) => ParseMode(options.Mode) ?? (options.Allow.Count == 0 ? 0x180u : 0x1B6u); // 0600, 0666

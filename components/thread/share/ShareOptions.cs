@@ -42,4 +42,16 @@ public sealed record ShareOptions
     /// <summary>Memory of a client.</summary>
     [Option("The most memory that one client may bring, which is locked where that is possible", Min = "2MiB", Max = "1TiB")]
     public ByteSize MaxMemory { get; init; } = ByteSize.GiB(1);
+
+    /// <summary>I/Os per second of a client.</summary>
+    [Option("I/Os per second that one client may have, all its queues together; 0 is no limit", Min = "0", Max = "1000000000")]
+    public long ClientIops { get; init; }
+
+    /// <summary>Bytes per second of a client.</summary>
+    [Option("Bytes per second that one client may move, all its queues together; 0 is no limit", Max = "1TiB")]
+    public ByteSize ClientBandwidth { get; init; }
+
+    /// <summary>Saved-up tokens of a client.</summary>
+    [Option("For how long an idle client saves up tokens, which then pass at once; it also makes up for late wake-ups, so that 0s gives less than the limits", Min = "0s", Max = "1h")]
+    public TimeSpan ClientBurst { get; init; } = TimeSpan.FromMilliseconds(100);
 }

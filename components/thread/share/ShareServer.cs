@@ -31,6 +31,7 @@ internal sealed class ShareServer : IPoller
     private readonly List<ShareDevice> _devices = [];
     private readonly List<ShareSession> _sessions = [];
     private readonly List<ShareSession> _ended = [];
+    private ClientLimit _limit; // Of clients to come.
     private ulong _lastSession;
     private int _rounds;
     private bool _armed;
@@ -43,6 +44,7 @@ internal sealed class ShareServer : IPoller
         _host = host;
         _reactor = reactor;
         _options = options;
+        _limit = new ClientLimit(options.ClientIops, options.ClientBandwidth, options.ClientBurst);
         _listener = listener;
         _allow = new AllowList(options.Allow);
         Counters = new ShareCounters(host);
@@ -72,6 +74,21 @@ internal sealed class ShareServer : IPoller
 
     /// <summary>Says who is attached.</summary>
     public IReadOnlyList<ClientInfo> Describe() => [.. _sessions.Select(s => s.Describe())];
+
+    /// <summary>Changes the limit of one client, or of all there are and those to come; returns why it can't, with nothing changed.</summary>
+    public string? SetLimit(ulong? client, Func<ClientLimit, ClientLimit> change)
+    {
+        var sessions = _sessions.Where(s => client is null || s.Id == client).ToList();
+        if (client is not null && sessions.Count == 0) return $"there is no client {client}";
+        var limits = sessions.ConvertAll(s => change(s.Limit));
+        var next = client is null ? change(_limit) : _limit;
+        foreach (var limit in limits.Append(next))
+            if (limit.Problem is { } problem)
+                return problem;
+        for (var i = 0; i < sessions.Count; i++) sessions[i].Limit = limits[i];
+        _limit = next;
+        return null;
+    }
 
     /// <inheritdoc/>
     public int Poll()
@@ -177,7 +194,7 @@ internal sealed class ShareServer : IPoller
         for (var socket = Sockets.Accept(_listener.Socket); socket >= 0; socket = Sockets.Accept(_listener.Socket))
         {
             var refusal = _sessions.Count >= _options.MaxClients ? $"{_options.MaxClients} clients are attached, which is the most" : !_allow.Admits(socket) ? "you may not attach" : null;
-            var session = new ShareSession(_host, this, _options, ++_lastSession, socket, refusal);
+            var session = new ShareSession(_host, this, _options, ++_lastSession, socket, refusal) { Limit = _limit };
 
             // One that is refused is told so when it has asked; of those there are not many at a time either.
             if (_sessions.Count < _options.MaxClients + MostRefused && Watch(socket, session, isEvent: false))

@@ -30,6 +30,7 @@ internal sealed unsafe class ShareSession
     private string? _condemnation;
     private uint _removingNumber;
     private bool _ending, _releasing;
+    private RateLimit? _rate; // What all its queues draw from; null where it has no limit, or no device yet.
 
     /// <summary>Takes a connection.</summary>
     /// <param name="host">Whose memory, clock and log are used.</param>
@@ -53,6 +54,17 @@ internal sealed unsafe class ShareSession
 
     /// <summary>The device that it attached to; null before that.</summary>
     public ShareDevice? Device { get; private set; }
+
+    /// <summary>What it may use. Setting it fills the buckets.</summary>
+    public required ClientLimit Limit
+    {
+        get;
+        set
+        {
+            field = value;
+            MakeRate();
+        }
+    }
 
     /// <summary>Its memory.</summary>
     public ClientMemory Memory { get; } = new(MaxRegions);
@@ -80,7 +92,7 @@ internal sealed unsafe class ShareSession
     public ClientInfo Describe()
     {
         var peer = Sockets.GetPeer(_socket);
-        return new ClientInfo(Id, $"process {peer.Process}, user {peer.User}", Device?.Name ?? "", _ports.Count, _ports.Values.Sum(p => p.InFlight), Memory.Bytes);
+        return new ClientInfo(Id, $"process {peer.Process}, user {peer.User}", Device?.Name ?? "", _ports.Count, _ports.Values.Sum(p => p.InFlight), Memory.Bytes) { Limit = Limit };
     }
 
     /// <summary>Takes what the socket or the eventfd has.</summary>
@@ -203,6 +215,7 @@ internal sealed unsafe class ShareSession
         }
 
         Device = device;
+        MakeRate();
         PublishEvents();
         _server.Counters.Attached();
         _host.Log(LogLevel.Information, $"client {Id} attached to {device.Name}: {Describe().Peer}");
@@ -210,6 +223,12 @@ internal sealed unsafe class ShareSession
         message.Length = (ulong)_options.MaxDepth;
         message.Segments = message.Volume.MaxSegments;
         Answer(ref message, [_pageFile, _event.Number]);
+    }
+
+    private void MakeRate()
+    {
+        _rate = Device is null || Limit.IsNone ? null : new RateLimit((ulong)Limit.Iops, Limit.Bandwidth.Bytes, Limit.Burst, Device.GetVolume().BlockSize, _host.GetTime());
+        foreach (var port in _ports.Values) port.SetLimit(_rate, _host);
     }
 
     private int MakePage()
@@ -259,6 +278,7 @@ internal sealed unsafe class ShareSession
         }
 
         var port = new SharePort(this, Device.Lane, new Channel((byte*)memory, (int)depth, segments), bytes, (int)depth, wakes!, volume, segments) { Number = ++_lastPort };
+        port.SetLimit(_rate, _host);
         _ports.Add(port.Number, port);
         Device.Lane.Add(port);
         message.Number = port.Number;

@@ -7,7 +7,11 @@ namespace Comanche;
 /// <param name="Queues">How many queues or connections it has.</param>
 /// <param name="InFlight">How many of its I/Os are not done.</param>
 /// <param name="MemoryBytes">Memory of its own that is shared.</param>
-public sealed record ClientInfo(ulong Id, string Peer, string Device, int Queues, int InFlight, ulong MemoryBytes);
+public sealed record ClientInfo(ulong Id, string Peer, string Device, int Queues, int InFlight, ulong MemoryBytes)
+{
+    /// <summary>What it may use; null where the export has no limits.</summary>
+    public ClientLimit? Limit { get; init; }
+}
 
 /// <summary>An export that says who uses it. Managed only; asked of the component by a cast.</summary>
 public interface IServesClients
