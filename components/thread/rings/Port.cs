@@ -81,7 +81,8 @@ internal abstract unsafe class Port : IDisposable
     /// <summary>Ends what the client submitted and was not taken yet, after it gave up.</summary>
     public void EndSubmissions()
     {
-        for (; _slab.Available != 0 && _channel.HasSubmission(_nextSubmission); _nextSubmission++)
+        // No more than the ring has room for: a client that writes on all the while would never let this come to its end.
+        for (var left = _channel.SubmissionSlots; left != 0 && _slab.Available != 0 && _channel.HasSubmission(_nextSubmission); left--, _nextSubmission++)
         {
             var descriptor = _slab.Take();
             *descriptor = *_channel.Submission(_nextSubmission);
