@@ -165,11 +165,24 @@ internal sealed class ShareServer : IPoller
         {
             var tag = _epoll[i].Tag;
             if (tag == ListenerTag) Accept();
-            else if (_sessions.Find(s => s.Id == tag >> 1) is { } session) session.OnReadable(isEvent: (tag & 1) != 0);
+            else if (_sessions.Find(s => s.Id == tag >> 1) is { } session) Read(session, isEvent: (tag & 1) != 0);
         }
 
         foreach (var device in _devices) device.ReadEvents(_sessions);
         return count;
+    }
+
+    // What goes wrong with one client's request is that client's end, not the server's.
+    private void Read(ShareSession session, bool isEvent)
+    {
+        try
+        {
+            session.OnReadable(isEvent);
+        }
+        catch (Exception e)
+        {
+            session.Condemn($"its request could not be worked on: {e.Message}");
+        }
     }
 
     private void Accept()
