@@ -16,6 +16,9 @@ internal sealed class ShareServer : IPoller
     // Connections at a time that only wait to be told that they are refused.
     private const int MostRefused = 16;
 
+    // Connections that are taken at one look.
+    private const int MostAccepted = 16;
+
     // How often those are looked at that have not said yet what they want.
     private const long HandshakeNs = 100_000_000;
 
@@ -185,15 +188,19 @@ internal sealed class ShareServer : IPoller
         }
     }
 
+    // A few at a time: those who connect without end do not keep the reactor from the others.
     private void Accept()
     {
-        for (var socket = Sockets.Accept(_listener.Socket); socket >= 0; socket = Sockets.Accept(_listener.Socket))
+        for (var left = MostAccepted; left != 0; left--)
         {
-            var refusal = _sessions.Count >= _options.MaxClients ? $"{_options.MaxClients} clients are attached, which is the most" : !_allow.Admits(socket) ? "you may not attach" : null;
+            var socket = Sockets.Accept(_listener.Socket);
+            if (socket < 0) return;
+            var waiting = _sessions.Count(s => s.IsRefused);
+            var refusal = _sessions.Count - waiting >= _options.MaxClients ? $"{_options.MaxClients} clients are attached, which is the most" : !_allow.Admits(socket) ? "you may not attach" : null;
             var session = new ShareSession(_host, this, _options, ++_lastSession, socket, refusal);
 
             // One that is refused is told so when it has asked; of those there are not many at a time either.
-            if (_sessions.Count < _options.MaxClients + MostRefused && Watch(socket, session, isEvent: false)) _sessions.Add(session);
+            if ((refusal is null || waiting < MostRefused) && Watch(socket, session, isEvent: false)) _sessions.Add(session);
             else Sockets.Close(socket);
             if (refusal is not null) Counters.Refused();
         }

@@ -54,6 +54,9 @@ internal sealed unsafe class ShareSession
     /// <summary>Its number among all that ever connected.</summary>
     public ulong Id { get; }
 
+    /// <summary>Whether it only waits to be told that it is refused; it takes no client's place.</summary>
+    public bool IsRefused => _refusal is not null;
+
     /// <summary>The device that it attached to; null before that.</summary>
     public ShareDevice? Device { get; private set; }
 
