@@ -51,9 +51,7 @@ internal sealed unsafe partial class AttachQueue : RingQueue
     /// <inheritdoc/>
     protected override bool Write(IoDescriptor* slot, IoDescriptor* descriptor, uint index)
     {
-        var stamp = slot->Scratch;
-        *slot = *descriptor;
-        slot->Scratch = stamp;
+        Channel.CopyContent(slot, descriptor);
         slot->Flags &= WireFlags;
         slot->Parent = null;
         if (!descriptor->Operation.HasBuffer() || (int)descriptor->Operation >= IoOperations.Count)
