@@ -33,9 +33,10 @@ public sealed partial class RunningStack
         var component = edge.Component;
         component.Retain();
         var inner = _process.Wrap(lower.Device.Name, component, FlagsOf(lower.Device.Definition), isEntry: false);
-        var made = MakeAlone(upper, name => name == below ? inner : Find(name)!.Component);
+        (IBase Component, IHost Host) made = default;
         try
         {
+            made = MakeAlone(upper, name => name == below ? inner : Find(name)!.Component);
             var pause = Exchange(edge, patience, upper, made.Component, stop: null, start: made.Component, before: component, lower.Device);
             component.Release(); // The edge's own count; the inner edge has another.
             var index = _devices.IndexOf(lower.Device);
@@ -46,7 +47,7 @@ public sealed partial class RunningStack
         }
         catch
         {
-            Discard(made.Component);
+            if (made.Component is not null) Discard(made.Component);
             inner.Release();
             throw;
         }
@@ -160,13 +161,13 @@ public sealed partial class RunningStack
     /// <summary>Lets I/O go on.</summary>
     public void GoOn(TimeSpan patience)
     {
-        foreach (var edge in Tops())
-            if (edge.IsHeld)
-                edge.GoOn(patience);
+        foreach (var edge in Held()) edge.GoOn(patience);
     }
 
     /// <summary>Whether I/O stands still.</summary>
-    public bool IsPaused => Tops().Any(e => e.IsHeld);
+    public bool IsPaused => Held().Any();
+
+    private IEnumerable<Edge> Held() => _devices.Select(d => d.Component).OfType<Edge>().Where(e => e.IsHeld);
 
     private IEnumerable<Edge> Tops()
     {
@@ -194,13 +195,31 @@ public sealed partial class RunningStack
             edge.GoOn(patience);
             return clock.Elapsed;
         }
-        catch
+        catch (Exception e)
         {
+            var failures = new List<string>();
             if (led) edge.LeadTo(beforeDevice.Name, before, options);
-            if (started) start?.Stop();
-            if (stopped) stop?.Start();
-            edge.GoOn(patience);
-            throw;
+            if (started && start is not null) TakeBack(device, start.Stop, failures);
+            if (stopped && stop is not null) TakeBack(beforeDevice.Definition, stop.Start, failures);
+            TakeBack(beforeDevice.Definition, () => edge.GoOn(patience), failures);
+            if (failures.Count == 0) throw;
+
+            // Nobody is left at an edge that stands still for ever: its queues try to open now and then, and the device can be replaced.
+            edge.LetGo();
+            throw new ComancheException($"{e.Message}; and the change can't be taken back: {string.Join("; ", failures)}", e);
+        }
+    }
+
+    // A step of the way back, which is followed by the next one whatever becomes of it.
+    private static void TakeBack(CheckedDevice device, Action step, List<string> failures)
+    {
+        try
+        {
+            Guard(device, step);
+        }
+        catch (ComancheException e)
+        {
+            failures.Add(e.Message);
         }
     }
 
@@ -262,6 +281,10 @@ public sealed partial class RunningStack
     private void Adopt(CheckedStack next)
     {
         Stack = next;
+
+        // What stands on another device comes after it, also where it did not stand on that before.
+        var order = next.Devices.Select((device, index) => (device.Name, Index: index)).ToDictionary(d => d.Name, d => d.Index);
+        _devices.Sort((one, other) => order[one.Name].CompareTo(order[other.Name]));
         for (var i = 0; i < _devices.Count; i++)
         {
             var device = _devices[i];
