@@ -97,7 +97,7 @@ internal sealed class ShareServer : IPoller
     }
 
     /// <summary>Watches a descriptor of a session: its socket, or its eventfd.</summary>
-    public bool Watch(int descriptor, ShareSession session, bool isEvent) => _epoll.Add(descriptor, EpollEvents.Readable, session.Id << 1 | (isEvent ? 1u : 0u));
+    public bool Watch(int descriptor, ShareSession session, bool isEvent) => _epoll.Add(descriptor, isEvent ? EpollEvents.Readable | EpollEvents.Edge : EpollEvents.Readable, session.Id << 1 | (isEvent ? 1u : 0u));
 
     /// <summary>Watches it no more.</summary>
     public void Unwatch(int descriptor) => _epoll.Remove(descriptor);

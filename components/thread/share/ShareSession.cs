@@ -94,7 +94,7 @@ internal sealed unsafe class ShareSession
     {
         if (isEvent)
         {
-            Threads.DrainEvent(_event!.Number); // It only ended the sleep: the lanes look at the rings.
+            // It only ended the sleep: the lanes look at the rings. It is watched by its edges and never read, since a client can make a read of it block.
             return;
         }
 
@@ -247,7 +247,8 @@ internal sealed unsafe class ShareSession
         if (error == 0) error = Linux.Memory.MapAligned(file, bytes, page, out memory);
         EventDescriptor? wakes = null;
         if (error == 0) error = Linux.Memory.Populate(memory, bytes);
-        if (error == 0) error = EventDescriptor.Create(out wakes);
+        var readable = -1;
+        if (error == 0) error = EventDescriptor.CreatePair(out wakes, out readable);
         if (error != 0)
         {
             if (memory is not null) Linux.Memory.Unmap(memory, bytes);
@@ -262,8 +263,9 @@ internal sealed unsafe class ShareSession
         message.Number = port.Number;
         message.Length = bytes;
         message.Segments = (uint)segments;
-        Answer(ref message, [file, wakes!.Number]);
+        Answer(ref message, [file, readable]);
         Sockets.Close(file);
+        Sockets.Close(readable);
     }
 
     private void EndQueue(ref ShareMessage message)
