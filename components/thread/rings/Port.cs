@@ -69,7 +69,8 @@ internal abstract unsafe class Port : IDisposable
         {
             var descriptor = _slab.Take();
             *descriptor = *_channel.Submission(position++);
-            if (Admit(descriptor)) batch[count++] = descriptor;
+            if (descriptor->Operation == Channel.Cancel && EndTaken(batch, ref count, descriptor->Tag)) _slab.Return(descriptor);
+            else if (Admit(descriptor)) batch[count++] = descriptor;
         }
 
         if (position == _nextSubmission) return 0;
@@ -157,6 +158,22 @@ internal abstract unsafe class Port : IDisposable
 
     /// <summary>Gives back what the deriving port holds; called once.</summary>
     protected virtual void OnDispose() { }
+
+    // Ends what a cancellation is for where both were taken just now: the device does not know of it yet. False where it is none of these.
+    private bool EndTaken(IoDescriptor** batch, ref int count, ulong index)
+    {
+        var known = index < (ulong)Depth ? _byIndex[index] : null;
+        for (var i = 0; known is not null && i < count; i++)
+        {
+            if (batch[i] != known) continue;
+            for (count--; i < count; i++) batch[i] = batch[i + 1];
+            known->Status = IoStatus.Cancelled;
+            Complete(known);
+            return true;
+        }
+
+        return false;
+    }
 
     // Judges a private copy; false where it does not go down.
     private bool Admit(IoDescriptor* descriptor)
