@@ -168,20 +168,8 @@ internal sealed unsafe partial class AttachQueue : RingQueue
     private bool TryFind(byte* address, ulong length, out uint region, out ulong offset)
     {
         if (Search(address, length, out region, out offset)) return true;
-        if (!TryAddRegion(address)) return false;
+        if (!_memory.TryAdd(address)) return false;
         return Search(address, length, out region, out offset);
-    }
-
-    private bool TryAddRegion(byte* address)
-    {
-        try
-        {
-            return _memory.TryAdd(address);
-        }
-        catch (ComancheException)
-        {
-            return false; // The server has no room for it, or is gone: a copy may do.
-        }
     }
 
     private bool Search(byte* address, ulong length, out uint region, out ulong offset)
