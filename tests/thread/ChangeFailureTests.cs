@@ -79,6 +79,19 @@ public sealed class ChangeFailureTests
         process.Dispose();
     }
 
+    [Fact]
+    public void A_paused_stack_ends_in_order()
+    {
+        var process = new ComancheProcess();
+        var (running, stack, _) = Start(process, "devices:\n  disk: { use: block/memory, size: 8MiB }\n");
+        running.Pause(Patience);
+        var stop = new Thread(running.Stop) { IsBackground = true };
+        stop.Start();
+        Assert.True(stop.Join(Patience), "it waits for its own pause");
+        stack.Dispose();
+        process.Dispose();
+    }
+
     private static string Refused(Action change) => Assert.Throws<ComancheException>(change).Message;
 
     private static (RunningStack Running, StackProcess Process, ComponentCatalog Catalog) Start(ComancheProcess process, string text)

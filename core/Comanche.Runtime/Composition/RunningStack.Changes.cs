@@ -142,18 +142,13 @@ public sealed partial class RunningStack
     /// <summary>Lets all I/O stand still at the tops of the stack, what is in flight being done; clients wait. Throws where that does not come about in time, and all goes on.</summary>
     public void Pause(TimeSpan patience)
     {
-        var held = new List<Edge>();
         try
         {
-            foreach (var edge in Tops())
-            {
-                edge.Hold(patience);
-                held.Add(edge);
-            }
+            foreach (var edge in Tops()) edge.Hold(patience);
         }
         catch
         {
-            foreach (var edge in held) edge.GoOn(patience);
+            EndPause([]);
             throw;
         }
     }
@@ -163,6 +158,25 @@ public sealed partial class RunningStack
     {
         foreach (var edge in Held()) edge.GoOn(patience);
     }
+
+    // Before the end: what clients wait for is done, and a flush does not wait for ever. What can't go on is let go, and fails by itself.
+    private void EndPause(List<string> failures)
+    {
+        foreach (var edge in Held().ToList())
+        {
+            try
+            {
+                edge.GoOn(EndPatience);
+            }
+            catch (ComancheException e)
+            {
+                failures.Add(e.Message);
+                edge.LetGo();
+            }
+        }
+    }
+
+    private static readonly TimeSpan EndPatience = TimeSpan.FromSeconds(10);
 
     /// <summary>Whether I/O stands still.</summary>
     public bool IsPaused => Held().Any();
