@@ -14,7 +14,7 @@ internal sealed class ShareServer : IPoller
     private const ulong ListenerTag = 0;
 
     // Connections at a time that only wait to be told that they are refused.
-    private const int MostRefused = 16;
+    private const int MostRefused = 64;
 
     // Connections that are taken at one look.
     private const int MostAccepted = 16;
