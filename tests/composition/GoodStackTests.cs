@@ -112,7 +112,7 @@ public sealed class GoodStackTests
     public void Only_what_a_device_stands_on_is_started_when_asked_for_it()
     {
         Diary.Lines.Clear();
-        using var running = RunningStack.Start(Stacks.Check(Tower), new Process(), new ComposeOptions { Only = "left" });
+        using var running = RunningStack.Start(Stacks.Check(Tower), new Process(), new ComposeOptions { Only = ["left"] });
         Assert.Equal(["start disk0", "start left"], Diary.Lines);
     }
 
