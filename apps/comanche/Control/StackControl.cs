@@ -195,7 +195,12 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
         if (!_text.Says(running.Stack.File)) throw new ComancheException($"the changes can't be written into {path}: its text can't be kept up with them");
         if (File.ReadAllText(path) != _onDisk) throw new ComancheException($"{path} was changed by somebody else since the stack was started or saved; nothing was written");
         var temporary = $"{path}.{Environment.ProcessId}.new";
-        File.WriteAllText(temporary, _text.Text);
+        File.Delete(temporary);
+
+        // From the start nobody reads it who may not read the file itself: a stack file may hold secrets.
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = File.GetUnixFileMode(path);
+        using (var writer = new StreamWriter(temporary, options)) writer.Write(_text.Text);
         if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(temporary, File.GetUnixFileMode(path));
         File.Move(temporary, path, overwrite: true);
         _onDisk = _text.Text;
