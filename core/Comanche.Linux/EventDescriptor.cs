@@ -19,6 +19,19 @@ public sealed class EventDescriptor : SafeHandleMinusOneIsInvalid
         return error;
     }
 
+    /// <summary>
+    /// Makes one whose readable end is for a stranger: he can't make a signal block, as he could by an eventfd, whose flags and count all who have it share. Of a signal for each
+    /// sleep there is one to be read, of 8 bytes.
+    /// </summary>
+    /// <param name="made">The end that is signalled.</param>
+    /// <param name="readable">The other end, which the caller closes when it is passed on.</param>
+    public static int CreatePair(out EventDescriptor? made, out int readable)
+    {
+        var error = Threads.CreateEventPair(out readable, out var signalled);
+        made = error == 0 ? new EventDescriptor(signalled) : null;
+        return error;
+    }
+
     /// <summary>Takes over one that another process made and passed on.</summary>
     public static EventDescriptor Adopt(int descriptor) => new(descriptor);
 

@@ -60,6 +60,18 @@ public static unsafe partial class Threads
         return descriptor < 0 ? Marshal.GetLastPInvokeError() : 0;
     }
 
+    /// <summary>
+    /// Makes an event of two ends: what is signalled at one makes the other readable. Neither blocks, and whoever has the other end, maybe a stranger, can't change that for this one.
+    /// Returns 0 or the errno.
+    /// </summary>
+    public static int CreateEventPair(out int readable, out int signalled)
+    {
+        var ends = stackalloc int[2];
+        var failed = pipe2(ends, EventNonBlocking | EventCloexec) != 0;
+        (readable, signalled) = failed ? (-1, -1) : (ends[0], ends[1]);
+        return failed ? Marshal.GetLastPInvokeError() : 0;
+    }
+
     /// <summary>Makes an event readable.</summary>
     public static void SignalEvent(int descriptor)
     {
@@ -93,6 +105,9 @@ public static unsafe partial class Threads
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int eventfd(uint initial, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int pipe2(int* ends, int flags);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint write(int fd, void* buffer, nuint count);

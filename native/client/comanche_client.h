@@ -45,7 +45,7 @@ typedef struct comanche_client_queue comanche_client_queue_t;
 
 /** What ends a sleep; see comanche_arm. */
 typedef struct comanche_client_sleep {
-    /** An eventfd, readable when something was completed. */
+    /** Readable when something was completed. */
     int event;
     /** The control socket: its POLLHUP (which needs no bit in pollfd.events) says that the server is gone. */
     int socket;

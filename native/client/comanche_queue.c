@@ -115,7 +115,9 @@ static void wake_server(comanche_client_queue_t* queue)
     atomic_thread_fence(memory_order_seq_cst);
     word32_t* sleeps = server_sleeps(queue);
     if (atomic_load_explicit(sleeps, memory_order_relaxed) == 0) return;
-    atomic_store_explicit(sleeps, 0, memory_order_relaxed);
+
+    /* Visible before the wake-up is: a store that came late would undo what the server says when it sleeps the next time. */
+    atomic_exchange_explicit(sleeps, 0, memory_order_seq_cst);
     signal_event(queue->client->server_event);
 }
 
@@ -425,7 +427,7 @@ static int lay(comanche_client_queue_t* queue, const message_t* answer, const in
     queue->memory = memory;
     queue->memory_bytes = (size_t)answer->length;
 
-    /* Its eventfd is read before every look at a ring that was slept on, which must not block. */
+    /* It is read before every look at a ring that was slept on, which must not block. */
     int flags = fcntl(queue->event, F_GETFL);
     return flags < 0 || ((flags & O_NONBLOCK) == 0 && fcntl(queue->event, F_SETFL, flags | O_NONBLOCK) != 0) ? errno : 0;
 }

@@ -27,6 +27,12 @@ internal sealed unsafe class RawClient : IDisposable
 
     public int Depth { get; private set; }
 
+    /// <summary>What wakes the server.</summary>
+    public int ServerEvent => _files[1];
+
+    /// <summary>What wakes the client, of the queue that was opened last.</summary>
+    public int ClientEvent { get; private set; }
+
     public int Segments { get; private set; }
 
     /// <summary>The first byte of a region that was added.</summary>
@@ -39,6 +45,7 @@ internal sealed unsafe class RawClient : IDisposable
         var files = stackalloc int[2];
         _link.Ask(ref message, -1, new Span<int>(files, 2));
         _files.AddRange([files[0], files[1]]);
+        ClientEvent = files[1];
         Channel = new Channel(Map(files[0], (nuint)message.Length), depth, (int)message.Segments);
         (Depth, Segments) = (depth, (int)message.Segments);
         return message.Number;

@@ -54,7 +54,7 @@ public sealed unsafe class ShareHostileTests
     [InlineData("index in use")]
     public void A_client_that_breaks_the_rules_of_the_rings_is_cut_off(string how)
     {
-        using var stack = new SharedStack(devices: 2, delay: new Block.DelayOptions { Read = TimeSpan.FromMilliseconds(5) });
+        using var stack = new SharedStack(devices: 2, delay: new Block.DelayOptions { Read = TimeSpan.FromMilliseconds(100) });
         using var bystander = new Bystander(stack, "device1");
         using var link = AttachLink.Connect(stack.SocketPath);
         using var client = new RawClient(link, "device0");

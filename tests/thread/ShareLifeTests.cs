@@ -5,7 +5,15 @@ using Comanche.Testing;
 
 namespace Comanche.Threading.Tests;
 
+/// <summary>Tests that count what the whole process holds run when no others do.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class Alone
+{
+    public const string Name = "alone";
+}
+
 /// <summary>Clients that come, go and die, and what the server has left of them.</summary>
+[Collection(Alone.Name)]
 public sealed unsafe class ShareLifeTests
 {
     [Fact]

@@ -47,8 +47,6 @@ internal static class RunCommand
         return command;
     }
 
-    private static readonly TimeSpan PausePatience = TimeSpan.FromSeconds(10);
-
     // A day; also what a timer takes in milliseconds.
     private const int MaxInterval = 86_400;
 
@@ -83,11 +81,7 @@ internal static class RunCommand
             new LiveView(running, process, log, control.Gate).Show(stop, interval);
             log.Write(LogLevel.Information, stack.File.Name, "stops: draining and flushing");
             server.Dispose();
-            lock (control.Gate)
-            {
-                if (running.IsPaused) running.GoOn(PausePatience);
-                running.Stop();
-            }
+            lock (control.Gate) running.Stop();
 
             log.Write(LogLevel.Information, stack.File.Name, "stopped");
             return ExitCode.Success;

@@ -216,7 +216,10 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
         var temporary = $"{path}.{Environment.ProcessId}.new";
         try
         {
-            File.WriteAllText(temporary, text);
+            File.Delete(temporary);
+
+            // From the start nobody reads it who may not read the file itself: a stack file may hold secrets.
+            using (var writer = new StreamWriter(temporary, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = mode })) writer.Write(text);
             File.SetUnixFileMode(temporary, mode);
             File.Move(temporary, path, overwrite: true);
         }

@@ -81,7 +81,9 @@ public sealed unsafe partial class AttachDevice(IHost host, AttachOptions option
             var files = stackalloc int[2];
             link.Ask(ref message, -1, new Span<int>(files, 2));
             _serverEvent = EventDescriptor.Adopt(files[1]);
-            var error = Memory.MapAligned(files[0], (nuint)sizeof(SharePage), Memory.PageSize, out var page);
+            void* page = null;
+            var error = Memory.CheckShared(files[0], (ulong)sizeof(SharePage)); // Else an access could fail later.
+            if (error == 0) error = Memory.MapAligned(files[0], (nuint)sizeof(SharePage), Memory.PageSize, out page);
             Sockets.Close(files[0]);
             if (error != 0) throw new ComancheException($"{Name}: the server's page can't be mapped: {Memory.Describe(error)}");
             _page = (SharePage*)page;
@@ -142,7 +144,9 @@ public sealed unsafe partial class AttachDevice(IHost host, AttachOptions option
         {
             var segments = (int)Math.Min(message.Segments, 1024);
             if (bytes < Channel.BytesFor((int)queue.Depth, segments)) throw new ComancheException($"{Name}: the server's rings are too small");
-            var error = Memory.MapAligned(files[0], bytes, Memory.PageSize, out var memory);
+            void* memory = null;
+            var error = Memory.CheckShared(files[0], bytes);
+            if (error == 0) error = Memory.MapAligned(files[0], bytes, Memory.PageSize, out memory);
             if (error != 0) throw new ComancheException($"{Name}: the rings can't be mapped: {Memory.Describe(error)}");
             var end = new AttachEnd(_link, number, new Channel((byte*)memory, (int)queue.Depth, segments), bytes, wakes, _serverEvent!, segments);
             return new AttachQueue(this, Host, end, _memory!, _volume, queue.Depth, options.Spin).Opened();

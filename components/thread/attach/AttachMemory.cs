@@ -10,6 +10,7 @@ internal sealed unsafe class AttachMemory(IHost host, AttachLink link)
     private readonly ISharedMemory? _shared = host.GetMemory().Query<ISharedMemory>();
     private readonly ulong* _generation = host.GetMemory().GetGeneration();
     private readonly HashSet<uint> _numbers = []; // In use, those of queues' own memory too. Under the lock.
+    private readonly HashSet<ulong> _refused = []; // Pools that the server has no room for, by id. Under the lock.
     private AttachRegion[] _regions = [];
     private ulong _seenGeneration;
     private uint _lastNumber;
@@ -20,7 +21,7 @@ internal sealed unsafe class AttachMemory(IHost host, AttachLink link)
     /// <summary>Whether memory came or went since it was last looked at.</summary>
     public bool IsStale => Volatile.Read(ref *_generation) != Volatile.Read(ref _seenGeneration);
 
-    /// <summary>Makes the pool that an address lies in known to the server; false where the memory can't be shared.</summary>
+    /// <summary>Makes the pool that an address lies in known to the server; false where the memory can't be shared, or the server does not take it.</summary>
     public bool TryAdd(void* address)
     {
         SharedRange range;
@@ -30,7 +31,17 @@ internal sealed unsafe class AttachMemory(IHost host, AttachLink link)
             foreach (var known in _regions)
                 if (known.Id == range.Id)
                     return true;
-            Publish(new AttachRegion { Address = range.Address, Length = range.Length, Id = range.Id, Number = Send(range.Descriptor, range.Length) });
+            if (_refused.Contains(range.Id)) return false;
+            try
+            {
+                Publish(new AttachRegion { Address = range.Address, Length = range.Length, Id = range.Id, Number = Send(range.Descriptor, range.Length) });
+            }
+            catch (ComancheException)
+            {
+                // The server has no room for it, or is gone. It is not asked for each I/O: only when memory came or went.
+                _refused.Add(range.Id);
+                return false;
+            }
         }
 
         return true;
@@ -76,6 +87,7 @@ internal sealed unsafe class AttachMemory(IHost host, AttachLink link)
                 Remove(region.Number);
             }
 
+            _refused.Clear();
             Volatile.Write(ref _seenGeneration, generation);
         }
     }

@@ -20,14 +20,12 @@ internal sealed unsafe partial class AttachQueue : RingQueue
     private readonly int _blockShift;
     private BounceBuffer? _bounce;
     private uint _emptyPolls;
-    private AttachRegion[] _regions;
 
     public AttachQueue(AttachDevice device, IHost host, in AttachEnd end, AttachMemory memory, in VolumeInfo volume, uint depth, TimeSpan spin)
         : base(device, end.Channel, depth, host, spin)
     {
         _end = end;
         _memory = memory;
-        _regions = memory.Regions;
         _copied = host.AddCounter("io.copied", "By", "Bytes copied between memory that can't be shared and memory that is");
         _pages = (int*)NativeMemory.Alloc(depth, sizeof(int));
         new Span<int>(_pages, (int)depth).Fill(NoPage);
@@ -51,9 +49,7 @@ internal sealed unsafe partial class AttachQueue : RingQueue
     /// <inheritdoc/>
     protected override bool Write(IoDescriptor* slot, IoDescriptor* descriptor, uint index)
     {
-        var stamp = slot->Scratch;
-        *slot = *descriptor;
-        slot->Scratch = stamp;
+        Channel.CopyContent(slot, descriptor);
         slot->Flags &= WireFlags;
         slot->Parent = null;
         if (!descriptor->Operation.HasBuffer() || (int)descriptor->Operation >= IoOperations.Count)
@@ -62,7 +58,7 @@ internal sealed unsafe partial class AttachQueue : RingQueue
             return true;
         }
 
-        if (_memory.IsStale) Refresh();
+        if (_memory.IsStale) _memory.Refresh();
         var length = (ulong)descriptor->BlockCount << _blockShift;
         var isDirect = (descriptor->Flags & IoFlags.Segments) != 0 ? TryWriteSegments(slot, descriptor, index) : TryWriteBuffer(slot, descriptor, length);
         return isDirect || TryCopy(slot, descriptor, index, length);
@@ -131,12 +127,6 @@ internal sealed unsafe partial class AttachQueue : RingQueue
         }
     }
 
-    private void Refresh()
-    {
-        _memory.Refresh();
-        _regions = _memory.Regions;
-    }
-
     private bool TryWriteBuffer(IoDescriptor* slot, IoDescriptor* descriptor, ulong length)
     {
         if (!TryFind(descriptor->Buffer, length, out var region, out var offset)) return false;
@@ -178,26 +168,14 @@ internal sealed unsafe partial class AttachQueue : RingQueue
     private bool TryFind(byte* address, ulong length, out uint region, out ulong offset)
     {
         if (Search(address, length, out region, out offset)) return true;
-        if (!TryAddRegion(address)) return false;
-        _regions = _memory.Regions;
+        if (!_memory.TryAdd(address)) return false;
         return Search(address, length, out region, out offset);
-    }
-
-    private bool TryAddRegion(byte* address)
-    {
-        try
-        {
-            return _memory.TryAdd(address);
-        }
-        catch (ComancheException)
-        {
-            return false; // The server has no room for it, or is gone: a copy may do.
-        }
     }
 
     private bool Search(byte* address, ulong length, out uint region, out ulong offset)
     {
-        foreach (var known in _regions)
+        // The table of all queues, not a copy: another queue may have seen first that memory is gone, and other memory may lie at its address by now.
+        foreach (var known in _memory.Regions)
         {
             var start = (byte*)known.Address;
             if (address < start || address >= start + known.Length || length > (ulong)(start + known.Length - address)) continue;

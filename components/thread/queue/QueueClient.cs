@@ -33,10 +33,7 @@ internal sealed unsafe partial class QueueClient : RingQueue
     /// <inheritdoc/>
     protected override bool Write(IoDescriptor* slot, IoDescriptor* descriptor, uint index)
     {
-        // The stamp in the slot stays what it is: it must be written last.
-        var stamp = slot->Scratch;
-        *slot = *descriptor;
-        slot->Scratch = stamp;
+        Channel.CopyContent(slot, descriptor);
         return true;
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Numerics;
 
 namespace Comanche.Threading;
@@ -73,6 +74,13 @@ internal readonly unsafe struct Channel
 
     /// <summary>Whether the submission at a position is there.</summary>
     public bool HasSubmission(ulong position) => Volatile.Read(ref Submission(position)->Scratch) == position + 1;
+
+    /// <summary>
+    /// Copies a descriptor into a slot, all but the stamp, which is not touched: what the descriptor holds in its scratch may be just the stamp that the server looks for, and
+    /// would show it a slot that is not written yet.
+    /// </summary>
+    public static void CopyContent(IoDescriptor* slot, IoDescriptor* descriptor) =>
+        Unsafe.CopyBlockUnaligned(slot, descriptor, (uint)(IoDescriptor.Size - sizeof(ulong)));
 
     /// <summary>Makes a submission visible: everything else of its slot is written.</summary>
     public void Publish(ulong position) => Volatile.Write(ref Submission(position)->Scratch, position + 1);

@@ -128,7 +128,7 @@ internal sealed unsafe class Lane : IPoller, IClients, IDisposable
         // Orders the words before the look at the rings; pairs with the barrier in the client's Submit.
         Interlocked.MemoryBarrier();
         var deadline = WaitSet.Forever;
-        for (var i = 0; i < _portCount; i++)
+        for (var i = 0; i < _portCount && _from == _to; i++) // Nothing is taken while something waits for the device.
         {
             if (_ports[i] is not { HasSubmissions: true } port) continue;
             var wait = port.IsHeld ? TimeToTokens(port) : 0;

@@ -86,7 +86,8 @@ internal abstract unsafe class Port : IDisposable
         {
             var descriptor = _slab.Take();
             *descriptor = *_channel.Submission(position++);
-            if (Admit(descriptor)) batch[count++] = descriptor;
+            if (descriptor->Operation == Channel.Cancel && EndTaken(batch, ref count, descriptor->Tag)) _slab.Return(descriptor);
+            else if (Admit(descriptor)) batch[count++] = descriptor;
         }
 
         if (position == _nextSubmission) return 0;
@@ -129,7 +130,8 @@ internal abstract unsafe class Port : IDisposable
     /// <summary>Ends what the client submitted and was not taken yet, after it gave up.</summary>
     public void EndSubmissions()
     {
-        for (; _slab.Available != 0 && _channel.HasSubmission(_nextSubmission); _nextSubmission++)
+        // No more than the ring has room for: a client that writes on all the while would never let this come to its end.
+        for (var left = _channel.SubmissionSlots; left != 0 && _slab.Available != 0 && _channel.HasSubmission(_nextSubmission); left--, _nextSubmission++)
         {
             var descriptor = _slab.Take();
             *descriptor = *_channel.Submission(_nextSubmission);
@@ -204,6 +206,22 @@ internal abstract unsafe class Port : IDisposable
 
     /// <summary>Gives back what the deriving port holds; called once.</summary>
     protected virtual void OnDispose() { }
+
+    // Ends what a cancellation is for where both were taken just now: the device does not know of it yet. False where it is none of these.
+    private bool EndTaken(IoDescriptor** batch, ref int count, ulong index)
+    {
+        var known = index < (ulong)Depth ? _byIndex[index] : null;
+        for (var i = 0; known is not null && i < count; i++)
+        {
+            if (batch[i] != known) continue;
+            for (count--; i < count; i++) batch[i] = batch[i + 1];
+            known->Status = IoStatus.Cancelled;
+            Complete(known);
+            return true;
+        }
+
+        return false;
+    }
 
     // Judges a private copy; false where it does not go down.
     private bool Admit(IoDescriptor* descriptor)

@@ -102,7 +102,8 @@ internal abstract unsafe class RingQueue : IoQueue
         var index = descriptor->Scratch;
         if (_isOver || index >= (ulong)Depth || _table[index] != descriptor || Room(1) == 0) return 0;
         var slot = _channel.Submission(_nextSubmission);
-        *slot = new IoDescriptor { Operation = Channel.Cancel, Tag = index, Scratch = slot->Scratch };
+        var cancel = new IoDescriptor { Operation = Channel.Cancel, Tag = index };
+        Channel.CopyContent(slot, &cancel);
         _channel.Publish(_nextSubmission++);
         WakeServer();
         return 1;

@@ -1,12 +1,18 @@
 namespace Comanche.Threading;
 
 /// <summary>A device that is shared.</summary>
+/// <remarks>
+/// A device that is being exchanged in a running stack, or that has failed, throws where it is asked. Clients ask at any time, so they are told what was known last: what changes
+/// with the exchange is announced by the event number.
+/// </remarks>
 internal sealed class ShareDevice(string name, IBlockDevice device, Lane lane, bool isReadOnly)
 {
     // What lies in the rings' memory for each descriptor; a client with longer lists copies.
     private const uint MaxSegments = 16;
 
     private ulong _events = device.GetEventNumber();
+    private VolumeInfo _volume;
+    private DeviceHealth _health;
 
     /// <summary>Its name.</summary>
     public string Name => name;
@@ -23,8 +29,18 @@ internal sealed class ShareDevice(string name, IBlockDevice device, Lane lane, b
     /// <summary>Its geometry as clients see it.</summary>
     public unsafe VolumeInfo GetVolume()
     {
-        VolumeInfo volume;
-        device.GetVolumeInfo(&volume);
+        try
+        {
+            VolumeInfo now;
+            device.GetVolumeInfo(&now);
+            _volume = now;
+        }
+        catch (Exception) when (_volume.BlockSize != 0)
+        {
+            // The last answer holds.
+        }
+
+        var volume = _volume;
         volume.MaxSegments = Math.Min(volume.MaxSegments, MaxSegments);
         if (isReadOnly) volume.Capabilities |= VolumeCapabilities.ReadOnly;
         return volume;
@@ -33,15 +49,33 @@ internal sealed class ShareDevice(string name, IBlockDevice device, Lane lane, b
     /// <summary>How it fares.</summary>
     public unsafe DeviceHealth GetHealth()
     {
-        DeviceHealth health;
-        device.GetHealth(&health);
-        return health;
+        try
+        {
+            DeviceHealth now;
+            device.GetHealth(&now);
+            _health = now;
+        }
+        catch (Exception)
+        {
+            // The last answer holds.
+        }
+
+        return _health;
     }
 
     /// <summary>Passes a new event number on to those who are attached.</summary>
     public void ReadEvents(IEnumerable<ShareSession> sessions)
     {
-        var now = device.GetEventNumber();
+        ulong now;
+        try
+        {
+            now = device.GetEventNumber();
+        }
+        catch (Exception)
+        {
+            return; // It is looked at again soon.
+        }
+
         if (now == _events) return;
         _events = now;
         foreach (var session in sessions)

@@ -14,7 +14,10 @@ internal sealed class ShareServer : IPoller
     private const ulong ListenerTag = 0;
 
     // Connections at a time that only wait to be told that they are refused.
-    private const int MostRefused = 16;
+    private const int MostRefused = 64;
+
+    // Connections that are taken at one look.
+    private const int MostAccepted = 16;
 
     // From connecting to attaching.
     private static readonly TimeSpan HandshakeTime = TimeSpan.FromSeconds(10);
@@ -111,7 +114,7 @@ internal sealed class ShareServer : IPoller
     }
 
     /// <summary>Watches a descriptor of a session: its socket, or its eventfd.</summary>
-    public bool Watch(int descriptor, ShareSession session, bool isEvent) => _epoll.Add(descriptor, EpollEvents.Readable, session.Id << 1 | (isEvent ? 1u : 0u));
+    public bool Watch(int descriptor, ShareSession session, bool isEvent) => _epoll.Add(descriptor, isEvent ? EpollEvents.Readable | EpollEvents.Edge : EpollEvents.Readable, session.Id << 1 | (isEvent ? 1u : 0u));
 
     /// <summary>Watches it no more.</summary>
     public void Unwatch(int descriptor) => _epoll.Remove(descriptor);
@@ -182,22 +185,39 @@ internal sealed class ShareServer : IPoller
         {
             var tag = _epoll[i].Tag;
             if (tag == ListenerTag) Accept();
-            else if (_sessions.Find(s => s.Id == tag >> 1) is { } session) session.OnReadable(isEvent: (tag & 1) != 0);
+            else if (_sessions.Find(s => s.Id == tag >> 1) is { } session) Read(session, isEvent: (tag & 1) != 0);
         }
 
         foreach (var device in _devices) device.ReadEvents(_sessions);
         return count;
     }
 
+    // What goes wrong with one client's request is that client's end, not the server's.
+    private void Read(ShareSession session, bool isEvent)
+    {
+        try
+        {
+            session.OnReadable(isEvent);
+        }
+        catch (Exception e)
+        {
+            session.Condemn($"its request could not be worked on: {e.Message}");
+        }
+    }
+
+    // A few at a time: those who connect without end do not keep the reactor from the others.
     private void Accept()
     {
-        for (var socket = Sockets.Accept(_listener.Socket); socket >= 0; socket = Sockets.Accept(_listener.Socket))
+        for (var left = MostAccepted; left != 0; left--)
         {
-            var refusal = _sessions.Count >= _options.MaxClients ? $"{_options.MaxClients} clients are attached, which is the most" : !_allow.Admits(socket) ? "you may not attach" : null;
+            var socket = Sockets.Accept(_listener.Socket);
+            if (socket < 0) return;
+            var waiting = _sessions.Count(s => s.IsRefused);
+            var refusal = _sessions.Count - waiting >= _options.MaxClients ? $"{_options.MaxClients} clients are attached, which is the most" : !_allow.Admits(socket) ? "you may not attach" : null;
             var session = new ShareSession(_host, this, _options, ++_lastSession, socket, refusal) { Limit = _limit };
 
             // One that is refused is told so when it has asked; of those there are not many at a time either.
-            if (_sessions.Count < _options.MaxClients + MostRefused && Watch(socket, session, isEvent: false))
+            if ((refusal is null || waiting < MostRefused) && Watch(socket, session, isEvent: false))
             {
                 _sessions.Add(session);
                 _reactor.Schedule(HandshakeTime, session.EndUnattached);

@@ -52,6 +52,9 @@ internal sealed unsafe class ShareSession
     /// <summary>Its number among all that ever connected.</summary>
     public ulong Id { get; }
 
+    /// <summary>Whether it only waits to be told that it is refused; it takes no client's place.</summary>
+    public bool IsRefused => _refusal is not null;
+
     /// <summary>The device that it attached to; null before that.</summary>
     public ShareDevice? Device { get; private set; }
 
@@ -101,7 +104,7 @@ internal sealed unsafe class ShareSession
         if (_ending) return; // Also what came with the news that ended it.
         if (isEvent)
         {
-            Threads.DrainEvent(_event!.Number); // It only ended the sleep: the lanes look at the rings.
+            // It only ended the sleep: the lanes look at the rings. It is watched by its edges and never read, since a client can make a read of it block.
             return;
         }
 
@@ -268,7 +271,8 @@ internal sealed unsafe class ShareSession
         if (error == 0) error = Linux.Memory.MapAligned(file, bytes, page, out memory);
         EventDescriptor? wakes = null;
         if (error == 0) error = Linux.Memory.Populate(memory, bytes);
-        if (error == 0) error = EventDescriptor.Create(out wakes);
+        var readable = -1;
+        if (error == 0) error = EventDescriptor.CreatePair(out wakes, out readable);
         if (error != 0)
         {
             if (memory is not null) Linux.Memory.Unmap(memory, bytes);
@@ -284,8 +288,9 @@ internal sealed unsafe class ShareSession
         message.Number = port.Number;
         message.Length = bytes;
         message.Segments = (uint)segments;
-        Answer(ref message, [file, wakes!.Number]);
+        Answer(ref message, [file, readable]);
         Sockets.Close(file);
+        Sockets.Close(readable);
     }
 
     private void EndQueue(ref ShareMessage message)

@@ -35,9 +35,10 @@ public sealed partial class RunningStack
         var component = edge.Component;
         component.Retain();
         var inner = _process.Wrap(lower.Device.Name, component, FlagsOf(lower.Device.Definition), isEntry: false);
-        var made = MakeAlone(upper, name => name == below ? inner : Find(name)!.Component);
+        (IBase Component, IHost Host) made = default;
         try
         {
+            made = MakeAlone(upper, name => name == below ? inner : Find(name)!.Component);
             var pause = Exchange(edge, patience, upper, made.Component, stop: null, start: made.Component, before: component, lower.Device);
             component.Release(); // The edge's own count; the inner edge has another.
             var index = _devices.IndexOf(lower.Device);
@@ -48,7 +49,7 @@ public sealed partial class RunningStack
         }
         catch
         {
-            Discard(made.Component);
+            if (made.Component is not null) Discard(made.Component);
             inner.Release();
             throw;
         }
@@ -153,18 +154,13 @@ public sealed partial class RunningStack
     /// <summary>Lets all I/O stand still at the tops of the stack, what is in flight being done; clients wait. Throws where that does not come about in time, and all goes on.</summary>
     public void Pause(TimeSpan patience)
     {
-        var held = new List<Edge>();
         try
         {
-            foreach (var edge in Tops())
-            {
-                edge.Hold(patience);
-                held.Add(edge);
-            }
+            foreach (var edge in Tops()) edge.Hold(patience);
         }
         catch
         {
-            foreach (var edge in held) edge.GoOn(patience);
+            EndPause([]);
             throw;
         }
     }
@@ -172,13 +168,32 @@ public sealed partial class RunningStack
     /// <summary>Lets I/O go on.</summary>
     public void GoOn(TimeSpan patience)
     {
-        foreach (var edge in Tops())
-            if (edge.IsHeld)
-                edge.GoOn(patience);
+        foreach (var edge in Held()) edge.GoOn(patience);
     }
 
+    // Before the end: what clients wait for is done, and a flush does not wait for ever. What can't go on is let go, and fails by itself.
+    private void EndPause(List<string> failures)
+    {
+        foreach (var edge in Held().ToList())
+        {
+            try
+            {
+                edge.GoOn(EndPatience);
+            }
+            catch (ComancheException e)
+            {
+                failures.Add(e.Message);
+                edge.LetGo();
+            }
+        }
+    }
+
+    private static readonly TimeSpan EndPatience = TimeSpan.FromSeconds(10);
+
     /// <summary>Whether I/O stands still.</summary>
-    public bool IsPaused => Tops().Any(e => e.IsHeld);
+    public bool IsPaused => Held().Any();
+
+    private IEnumerable<Edge> Held() => _devices.Select(d => d.Component).OfType<Edge>().Where(e => e.IsHeld);
 
     private static bool IsTransparent(CheckedDevice device) => device.Kind is { Description.IsTransparent: true };
 
@@ -201,6 +216,9 @@ public sealed partial class RunningStack
     {
         var options = edge.Options;
         var volume = VolumeOf(edge);
+
+        // What keeps its data on a medium gives that up first, since the new one may want it. What keeps them in memory would lose them: it is stopped when nobody can need it any more.
+        if (!volume.Has(VolumeCapabilities.Persistent)) stop = null;
         edge.Hold(patience);
         var clock = Stopwatch.StartNew();
         var (stopped, started, led) = (false, false, false);
@@ -216,13 +234,31 @@ public sealed partial class RunningStack
             edge.GoOn(patience);
             return clock.Elapsed;
         }
-        catch
+        catch (Exception e)
         {
+            var failures = new List<string>();
             if (led) edge.LeadTo(beforeDevice.Name, before, options);
-            if (started) start?.Stop();
-            if (stopped) stop?.Start();
-            edge.GoOn(patience);
-            throw;
+            if (started && start is not null) TakeBack(device, start.Stop, failures);
+            if (stopped && stop is not null) TakeBack(beforeDevice.Definition, stop.Start, failures);
+            TakeBack(beforeDevice.Definition, () => edge.GoOn(patience), failures);
+            if (failures.Count == 0) throw;
+
+            // Nobody is left at an edge that stands still for ever: its queues try to open now and then, and the device can be replaced.
+            edge.LetGo();
+            throw new ComancheException($"{e.Message}; and the change can't be taken back: {string.Join("; ", failures)}", e);
+        }
+    }
+
+    // A step of the way back, which is followed by the next one whatever becomes of it.
+    private static void TakeBack(CheckedDevice device, Action step, List<string> failures)
+    {
+        try
+        {
+            Guard(device, step);
+        }
+        catch (ComancheException e)
+        {
+            failures.Add(e.Message);
         }
     }
 
@@ -284,6 +320,10 @@ public sealed partial class RunningStack
     private void Adopt(CheckedStack next)
     {
         Stack = next;
+
+        // What stands on another device comes after it, also where it did not stand on that before.
+        var order = next.Devices.Select((device, index) => (device.Name, Index: index)).ToDictionary(d => d.Name, d => d.Index);
+        _devices.Sort((one, other) => order[one.Name].CompareTo(order[other.Name]));
         for (var i = 0; i < _devices.Count; i++)
         {
             var device = _devices[i];

@@ -108,6 +108,7 @@ public sealed partial class RunningStack : IDisposable
     public void Stop()
     {
         var failures = new List<string>();
+        EndPause(failures);
         StopExports(failures);
         Flush(failures);
         TearDown(failures);

@@ -79,9 +79,29 @@ public sealed unsafe partial class Edge
         return now.Has(VolumeCapabilities.VolatileCache) && !before.Has(VolumeCapabilities.VolatileCache) ? "its cache is volatile" : null;
     }
 
-    internal (int Epoch, bool StandsStill) ReadEpoch()
+    /// <summary>Lets whoever waits here go on as soon as he can; nobody is waited for.</summary>
+    internal void LetGo() => Announce(standsStill: false);
+
+    // The step and what the queue says of itself change as one: a queue that is about to open is not taken for one that is parked.
+    internal (int Epoch, bool StandsStill) BeginStep(SwitchQueue queue)
     {
-        lock (_gate) return (_epoch, _standsStill);
+        lock (_gate)
+        {
+            if (_standsStill) queue.Closes();
+            else queue.Opens();
+            return (_epoch, _standsStill);
+        }
+    }
+
+    // Whether a queue that could not be opened may try again; then it does not count as parked while it does.
+    internal bool TryBeginAgain(SwitchQueue queue, int epoch)
+    {
+        lock (_gate)
+        {
+            if (_standsStill || _epoch != epoch || queue.Problem is null) return false;
+            queue.Opens();
+            return true;
+        }
     }
 
     // The queue is opened outside of the lock, since that may wait for another thread which follows a step here.
@@ -141,6 +161,7 @@ public sealed unsafe partial class Edge
             _standsStill = standsStill;
             Volatile.Write(ref _epoch, _epoch + 1);
             queues = [.. _queues];
+            foreach (var queue in queues) queue.Forget();
         }
 
         foreach (var queue in queues)

@@ -141,13 +141,11 @@ internal sealed unsafe partial class SwitchQueue : IIoQueue, IWaitingQueue
     public void Follow()
     {
         if (_closed) return;
-        var (epoch, standsStill) = _edge.ReadEpoch();
-        if (epoch == _epoch) return;
-        _epoch = epoch;
+        if (_epoch == _edge.Epoch) return;
+        (_epoch, var standsStill) = _edge.BeginStep(this);
         if (standsStill)
         {
             _draining = true;
-            _edge.Note(() => IsOpen = false);
             if (_inFlight == 0) Park();
         }
         else
@@ -164,6 +162,15 @@ internal sealed unsafe partial class SwitchQueue : IIoQueue, IWaitingQueue
         if (!standsStill) Open();
         _edge.Note(() => (IsParked, IsOpen) = (standsStill, !standsStill));
     }
+
+    /// <summary>It is about to stand still. Under the edge's lock.</summary>
+    public void Closes() => IsOpen = false;
+
+    /// <summary>It is about to open. Under the edge's lock.</summary>
+    public void Opens() => IsParked = false;
+
+    /// <summary>What it could not do in an earlier step says nothing of the next one. Under the edge's lock.</summary>
+    public void Forget() => Problem = null;
 
     private void Park()
     {
@@ -200,7 +207,7 @@ internal sealed unsafe partial class SwitchQueue : IIoQueue, IWaitingQueue
     // What could not be opened when the edge went on, and was not taken back since its owner came late, is tried now and then.
     private int TryAgain()
     {
-        if (Problem is null || Environment.TickCount64 < _nextTry) return 0;
+        if (Problem is null || Environment.TickCount64 < _nextTry || !_edge.TryBeginAgain(this, _epoch)) return 0;
         _nextTry = Environment.TickCount64 + RetryMs;
         GoOn();
         return 0;
