@@ -58,6 +58,9 @@ public static unsafe partial class Memory
         return error < 0 ? -error : status.stx_size == length ? 0 : 22; // EINVAL
     }
 
+    /// <summary>Whether a shared file is made of huge pages. Whoever holds it can give those up again, sealed or not, and where none are left then, whoever touches a mapping of it is killed.</summary>
+    public static bool IsOfHugePages(int descriptor) => PosixFile.Stat(descriptor, out var status) >= 0 && status.stx_blksize >= HugePageSize;
+
     /// <summary>
     /// Maps a whole shared file, readable and writable, at an address that is a multiple of <paramref name="alignment"/>.
     /// Huge pages are reserved here: where there are too few, this fails instead of a later access.

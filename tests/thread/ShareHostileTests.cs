@@ -1,4 +1,5 @@
 using Comanche.Linux;
+using Comanche.Testing;
 
 namespace Comanche.Threading.Tests;
 
@@ -104,6 +105,21 @@ public sealed unsafe class ShareHostileTests
 
         Sockets.Close(sealedFile);
         bystander.Check();
+    }
+
+    [Fact]
+    public void Huge_pages_of_another_user_are_not_taken()
+    {
+        Assert.Equal(0, Memory.CreateShared("test", (nuint)RegionBytes, huge: true, out var file));
+        try
+        {
+            var e = Assert.Throws<ComancheException>(() => ClientMemory.Map(new TestMemory(), file, RegionBytes, isTrusted: false));
+            Assert.Contains("huge pages of another user", e.Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Sockets.Close(file);
+        }
     }
 
     // A good request, with some of it spoilt; or nonsense.

@@ -7,7 +7,7 @@ namespace Comanche.App.Control;
 /// <summary>The form of JSON-RPC 2.0: what is a request, and what an answer looks like (https://www.jsonrpc.org/specification).</summary>
 internal static class JsonRpc
 {
-    private const int ParseError = -32700, InvalidRequest = -32600, UnknownMethod = -32601, Failed = -32000;
+    private const int ParseError = -32700, InvalidRequest = -32600, UnknownMethod = -32601, InternalError = -32603, Failed = -32000;
     private const int MaxBatch = 100;
 
     // It goes to programs and terminals, never into a page of HTML.
@@ -62,6 +62,11 @@ internal static class JsonRpc
         catch (Exception e) when (e is ComancheException or IOException or UnauthorizedAccessException)
         {
             return isNotice ? null : Error(id, Failed, e.Message);
+        }
+        catch (Exception e)
+        {
+            // Whoever asks gets an answer, whatever it was.
+            return isNotice ? null : Error(id, InternalError, $"unexpected: {e.Message.ReplaceLineEndings(" ")} ({e.GetType().Name})");
         }
     }
 

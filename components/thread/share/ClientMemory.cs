@@ -26,13 +26,18 @@ internal sealed unsafe class ClientMemory(int most)
     public ulong Bytes => _regions.Aggregate(0UL, (sum, r) => sum + (r?.Length ?? 0));
 
     /// <summary>Maps and registers a client's file. Any thread.</summary>
+    /// <param name="memory">The registry of the process.</param>
+    /// <param name="descriptor">The file; it stays the caller's.</param>
+    /// <param name="length">How long the client says that it is.</param>
+    /// <param name="isTrusted">Whether the client is of the user that runs this, or root: from others huge pages are not taken, since they could be taken away again.</param>
     /// <exception cref="ComancheException">The file is not what was said, or can't be mapped.</exception>
-    public static Mapping Map(IZerocopyMemory memory, int descriptor, ulong length)
+    public static Mapping Map(IZerocopyMemory memory, int descriptor, ulong length, bool isTrusted)
     {
         if (length == 0 || length % HugePage != 0) throw new ComancheException($"a region of {length} bytes was offered; a multiple of 2 MiB is expected");
         var error = Memory.CheckShared(descriptor, length);
         if (error != 0)
             throw new ComancheException(error == 1 ? "the region's file is not sealed against shrinking" : $"the region's file is not what was said: {Memory.Describe(error)}");
+        if (!isTrusted && Memory.IsOfHugePages(descriptor)) throw new ComancheException("huge pages of another user are not taken");
         error = Memory.MapAligned(descriptor, (nuint)length, HugePage, out var address);
         if (error != 0) throw new ComancheException($"the region can't be mapped: {Memory.Describe(error)}");
         try

@@ -329,6 +329,8 @@ internal sealed unsafe class ShareSession
         }
 
         var descriptor = file;
+        var user = Sockets.GetPeer(_socket).User;
+        var isTrusted = user == 0 || user == Limits.EffectiveUser;
         file = -1;
         ClientMemory.Mapping? mapping = null;
         BeBusy();
@@ -337,7 +339,7 @@ internal sealed unsafe class ShareSession
             {
                 try
                 {
-                    mapping = ClientMemory.Map(_host.GetMemory(), descriptor, message.Length);
+                    mapping = ClientMemory.Map(_host.GetMemory(), descriptor, message.Length, isTrusted);
                 }
                 finally
                 {
