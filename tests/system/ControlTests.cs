@@ -84,6 +84,30 @@ public sealed class ControlTests : IDisposable
     }
 
     [Fact]
+    public void Save_writes_the_file_behind_a_link_and_nothing_that_somebody_else_changed_or_protected()
+    {
+        var file = Path.Combine(_folder.Path, "s.yaml");
+        var target = Path.Combine(_folder.Path, "real.yaml");
+        File.Move(file, target);
+        File.CreateSymbolicLink(file, "real.yaml");
+        using var run = Start();
+        Ctl("insert", "pass: { use: block/pass }", "--below", "disk");
+        File.SetUnixFileMode(target, UnixFileMode.UserRead);
+        Assert.Contains("is write-protected; nothing was written", Refused("save"), StringComparison.Ordinal);
+        File.SetUnixFileMode(target, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead);
+        Ctl("save");
+        Assert.Equal("real.yaml", new FileInfo(file).LinkTarget);
+        Assert.Contains("pass: { use: block/pass, on: disk }", File.ReadAllText(target), StringComparison.Ordinal);
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead, File.GetUnixFileMode(target));
+        File.AppendAllText(target, "# by hand\n");
+        Ctl("remove", "pass");
+        Assert.Contains("was changed by somebody else", Refused("save"), StringComparison.Ordinal);
+        File.Delete(target);
+        Assert.Contains("is not there any more", Refused("save"), StringComparison.Ordinal);
+        Assert.DoesNotContain(Directory.GetFiles(_folder.Path), f => f.EndsWith(".new", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void What_cannot_be_done_is_said_in_one_line()
     {
         using var run = Start();
@@ -164,6 +188,13 @@ public sealed class ControlTests : IDisposable
     {
         var until = DateTime.UtcNow + Patience;
         while (Ask("clients").AsArray().Count < count) Assert.True(DateTime.UtcNow < until, "the clients do not come");
+    }
+
+    private string Refused(params string[] words)
+    {
+        var result = Cli.Run(_folder.Path, ["ctl", "--socket", "ctl.sock", .. words]);
+        Assert.Equal(1, result.ExitCode);
+        return result.Error;
     }
 
     private string Ctl(params string[] words)

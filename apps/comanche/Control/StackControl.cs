@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text;
 using System.Text.Json.Nodes;
 using Comanche.App.Commands;
 using Comanche.Runtime;
@@ -202,8 +203,8 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
     private JsonObject Save()
     {
         var path = running.Stack.File.Path;
-        if (!File.Exists(path)) throw new ComancheException($"{path} is not there any more");
-        var target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(path);
+        var target = File.ResolveLinkTarget(Path.GetFullPath(path), returnFinalTarget: true)?.FullName ?? Path.GetFullPath(path);
+        if (!File.Exists(target)) throw new ComancheException($"{path} is not there any more");
         if (_text.Problem is { } problem) throw new ComancheException($"the changes can't be written into {path}: {problem}");
         if (!_text.Says(running.Stack.File)) throw new ComancheException($"the changes can't be written into {path}: its text can't be kept up with them");
         if (File.ReadAllText(path) != _onDisk) throw new ComancheException($"{path} was changed by somebody else since the stack was started or saved; nothing was written");
@@ -223,12 +224,18 @@ internal sealed class StackControl(RunningStack running, AppProcess process, Com
             File.Delete(temporary);
 
             // From the start nobody reads it who may not read the file itself: a stack file may hold secrets.
-            using (var writer = new StreamWriter(temporary, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = mode })) writer.Write(text);
+            using (var file = new FileStream(temporary, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = mode }))
+            {
+                file.Write(Encoding.UTF8.GetBytes(text));
+                file.Flush(flushToDisk: true); // Before the name leads there: a power cut finds the old file or the new one, and neither of them empty.
+            }
+
             File.SetUnixFileMode(temporary, mode);
             File.Move(temporary, path, overwrite: true);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            if (File.Exists(temporary)) File.Delete(temporary);
             throw new ComancheException($"{path} can't be written: its folder does not permit it, or is full; nothing was written", e);
         }
     }
